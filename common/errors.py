@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """Bad input: the message says what is wrong, what was found, what was expected and what to do."""
+    """Bad input: the message says what is wrong, what was found, what was expected and what to do.
+
+    A loader's worker process hands its error on as a text with a traceback in front; only the message is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.rsplit("common.errors.UserError: ", 1)[-1].strip())
 
 
 def run_main(main: Callable[[], None]) -> None:

@@ -1,0 +1,1 @@
+"""Deep Multimodal Fusion by Channel Exchanging (Wang et al., NeurIPS 2020)."""

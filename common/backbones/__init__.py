@@ -1,0 +1,1 @@
+"""Architectures under their published key names, and loaders of published weights."""

@@ -1,0 +1,80 @@
+"""The flags that every training and evaluation script gets beside its published ones."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """A point where the published code and the paper, or common sense, part.
+
+    choices: the first is the default, what produced the published numbers. effect: one line for users.
+    """
+
+    name: str
+    choices: tuple[str, str]
+    effect: str
+
+
+class _ListQuirks(argparse.Action):
+    def __init__(self, quirks: list[Quirk], **kwargs: object) -> None:
+        super().__init__(nargs=0, **kwargs)
+        self.quirks = quirks
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        for quirk in self.quirks:
+            default, other = quirk.choices
+            print(f"{quirk.name}={default} (default) | {other}\n    {quirk.effect}")
+        parser.exit()
+
+
+def add_run_flags(parser: argparse.ArgumentParser, quirks: list[Quirk]) -> None:
+    """Add our own flags; --gpu and --resume only where the published script has none."""
+    group = parser.add_argument_group("ours")
+    known = parser._option_string_actions
+    if "--gpu" not in known:
+        group.add_argument("--gpu", type=int, nargs="+", default=[0], metavar="I", help="CUDA devices; -1 is the CPU")
+    if "--resume" not in known:
+        group.add_argument("--resume", default="", metavar="PATH", help="a checkpoint, or auto: the run folder's last")
+    add = group.add_argument
+    add("--run-dir", type=Path, metavar="DIR", help="run folder (default runs/<paper>/<script>/<name>)")
+    add("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="autocast; fp32 as published")
+    add("--channels-last", action="store_true", help="channels_last memory format: same arithmetic, other rounding")
+    add("--compile", action="store_true", help="torch.compile the model: same arithmetic, other rounding")
+    add("--max-steps", type=int, metavar="N", help="end every epoch after N steps; the run is marked as shortened")
+    add("--overwrite", action="store_true", help="start anew in a run folder that holds another run")
+    add("--row", metavar="ID", help="the reported row that this run reproduces (set by the table scripts)")
+    add("--quirk", nargs="+", default=[], metavar="NAME=VALUE", help="see --list-quirks")
+    add("--list-quirks", action=_ListQuirks, quirks=quirks, help="every quirk with its default and effect")
+
+
+def parse_quirks(given: list[str], quirks: list[Quirk]) -> dict[str, str]:
+    """{name: choice} for `--quirk NAME=VALUE ...`, defaults for the others. Raises UserError for unknown ones."""
+    chosen = {quirk.name: quirk.choices[0] for quirk in quirks}
+    choices = {quirk.name: quirk.choices for quirk in quirks}
+    for item in given:
+        name, _, value = item.partition("=")
+        if name not in choices:
+            raise UserError(f"--quirk {item}: no quirk '{name}'; there are: {', '.join(choices)} (--list-quirks)")
+        if value not in choices[name]:
+            raise UserError(f"--quirk {item}: expected {name}={'|'.join(choices[name])}")
+        chosen[name] = value
+    return chosen
+
+
+def boolean(text: str) -> bool:
+    """Type of a flag that takes true or false (also yes, no, 1, 0)."""
+    values = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"expected true or false, found '{text}'")
+    return values[text.lower()]
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaints are one line, like every other error."""
+
+    def error(self, message: str) -> None:
+        raise UserError(f"{message} (see {self.prog} --help)")

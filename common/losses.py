@@ -1,0 +1,41 @@
+"""Watching a training loss without waiting for the device at every step."""
+
+import torch
+from torch import Tensor
+
+from common.errors import UserError
+
+EVERY = 25  # steps between two looks at a CUDA device
+
+
+class LossWatch:
+    """The losses of one epoch; stops at the first that is not finite.
+
+    On a CPU each loss is looked at before its update, on CUDA every 25 steps and at the end of the epoch.
+    context: what the error says besides the step, for example the learning rate and the last good checkpoint.
+    """
+
+    def __init__(self, device: torch.device, context: str) -> None:
+        self.every = 1 if device.type == "cpu" else EVERY
+        self.context = context
+        self.losses: list[Tensor] = []
+        self.checked = 0
+
+    def add(self, loss: Tensor) -> None:
+        """Take in a scalar. Raises UserError naming the first step whose loss is NaN or infinite."""
+        self.losses.append(loss.detach())
+        if len(self.losses) - self.checked >= self.every:
+            self._check()
+
+    def mean(self) -> float:
+        """Mean over the epoch; checks what was not yet looked at."""
+        if self.checked < len(self.losses):
+            self._check()
+        return torch.stack(self.losses).mean().item()
+
+    def _check(self) -> None:
+        finite = torch.stack(self.losses[self.checked :]).isfinite()
+        if not finite.all():
+            step = self.checked + int((~finite).nonzero()[0])
+            raise UserError(f"step {step}: the loss is {self.losses[step].item()}, {self.context}")
+        self.checked = len(self.losses)

@@ -1,0 +1,260 @@
+"""A run's folder: log, metrics, provenance, TensorBoard, checkpoints, pictures (layout in README.md)."""
+
+import json
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from common import provenance
+from common.checkpoint import safe_load, save_atomically
+from common.cuda import Processes, describe_device
+from common.errors import UserError
+from common.hashing import sha256_of
+
+Item = TypeVar("Item")
+
+# Flags that may differ between an interrupted run and the one that goes on with it: they do not change a number.
+FREE = {"gpu", "num_workers", "resume", "overwrite", "print_loss", "print_network", "save_image", "run_dir", "row"}
+
+
+class Run:
+    """The record of one call of a script; used as a context manager around all of its work.
+
+    Nothing is written before the `with` block is entered, and only by the first process. `run.json` says
+    running inside it, and finished or failed (with the reason) behind it.
+
+    folder: DIR of --run-dir or runs/<paper>/<script>/<name>; resumed: whether --resume auto found a
+    checkpoint there. Raises UserError where the folder holds another run and neither --overwrite nor
+    --resume auto was given, or where --resume auto meets other flags than before.
+    """
+
+    def __init__(
+        self,
+        paper: str,
+        script: str,
+        name: str,
+        args: Namespace,
+        device: torch.device,
+        procs: Processes,
+        command: str,
+        facts: Mapping[str, object],
+    ) -> None:
+        self.device, self.procs = device, procs
+        self.folder = args.run_dir or Path("runs") / paper / script / name
+        self.images, self.checkpoints = self.folder / "images", self.folder / "checkpoints"
+        self.last, self.previous = self.checkpoints / "last.pt", self.checkpoints / "previous.pt"
+        self.best = self.checkpoints / "best.pt"
+        self.facts: dict[str, Any] = {
+            "paper": paper,
+            "script": script,
+            "name": name,
+            "row": args.row,
+            "command": command,
+            "args": {key: _plain(value) for key, value in vars(args).items()},
+            "python": provenance.python_version(),
+            "packages": provenance.package_versions(),
+            "git": provenance.git_state(),
+            "device": describe_device(device, procs),
+            "precision": args.precision,
+            "shortened": args.max_steps is not None,
+            **facts,
+        }
+        self._auto = args.resume == "auto"
+        self._found = _read_json(self.folder / "run.json")
+        saved = self.last.exists() or self.previous.exists()
+        self.finished = self._auto and self._found is not None and self._found.get("state") == "finished"
+        self.resumed = self._auto and saved and not self.finished
+        self._check_folder(args, saved)
+        self._samples, self._seconds = 0, 0.0
+        self._purge_step: int | None = None
+
+    def _check_folder(self, args: Namespace, saved: bool) -> None:
+        if self._found is None or args.overwrite:
+            return
+        if not self._auto and (self._found.get("state") == "finished" or saved):
+            state = "a finished run" if self._found.get("state") == "finished" else "an interrupted run"
+            raise UserError(
+                f"{self.folder}: holds {state}; continue it with --resume auto, start anew with --overwrite, "
+                "or name another folder with --run-dir"
+            )
+        if self.resumed or self.finished:
+            before, now = self._found.get("args", {}), self.facts["args"]
+            changed = [key for key in now if key not in FREE and key in before and before[key] != now[key]]
+            if changed:
+                key = changed[0]
+                raise UserError(
+                    f"{self.folder}: --resume auto with --{key.replace('_', '-')} {now[key]}, but the run there had "
+                    f"{before[key]}; give the same flags, or start anew with --overwrite"
+                )
+
+    def __enter__(self) -> "Run":
+        self.procs.wait()  # all have looked at the folder before the first one changes it
+        self._started = time.monotonic()
+        if not self.procs.first:
+            return self
+        for folder in (self.images, self.checkpoints):
+            folder.mkdir(parents=True, exist_ok=True)
+        earlier = self._found if self.resumed else {}
+        self.facts |= {
+            "started": earlier.get("started") or _now(),
+            "ended": None,
+            "state": "running",
+            "why": None,
+            "weights": earlier.get("weights", self.facts.get("weights")),
+            "checkpoint": earlier.get("checkpoint", self.facts.get("checkpoint")),
+            "checkpoints": earlier.get("checkpoints", {}),
+            "resumed": [*earlier.get("resumed", []), _now()] if self.resumed else [],
+        }
+        self._earlier_seconds = earlier.get("wall_seconds", 0.0)
+        if not self.resumed:
+            for stale in (self.last, self.previous, self.best, *self.folder.glob("events.*")):
+                stale.unlink(missing_ok=True)
+        mode = "a" if self.resumed else "w"
+        self._log = open(self.folder / "log.txt", mode)
+        self._metrics = open(self.folder / "metrics.jsonl", mode)
+        self._board: SummaryWriter | None = None
+        self._write_facts()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        if not self.procs.first:
+            return
+        self.facts["state"] = "finished" if kind is None else "failed"
+        self.facts["why"] = None if kind is None else f"{kind.__name__}: {error}"
+        self.facts["ended"] = _now()
+        self._write_facts()
+        for file in (self._log, self._metrics):
+            file.close()
+        if self._board is not None:
+            self._board.close()
+
+    def _write_facts(self) -> None:
+        self.facts["wall_seconds"] = round(self._earlier_seconds + time.monotonic() - self._started, 3)
+        self.facts["peak_memory_bytes"] = provenance.peak_memory(self.device)
+        self.facts["samples_per_second"] = round(self._samples / self._seconds, 3) if self._seconds else None
+        temporary = self.folder / "run.json.tmp"
+        temporary.write_text(json.dumps(self.facts, indent=2) + "\n")
+        os.replace(temporary, self.folder / "run.json")
+
+    def print(self, line: str = "") -> None:
+        """To the screen and to log.txt, by the first process."""
+        self.note(line)
+        if self.procs.first:
+            self._log.write(line + "\n")
+            self._log.flush()
+
+    def note(self, line: str = "") -> None:
+        """To the screen alone: what is not part of the run's result."""
+        if self.procs.first:
+            tqdm.write(line, file=sys.stdout)
+            sys.stdout.flush()
+
+    def progress(self, batches: Iterable[Item], what: str) -> Iterator[Item]:
+        """The batches, under a progress bar on a terminal."""
+        hidden = not (self.procs.first and sys.stderr.isatty())
+        return iter(tqdm(batches, desc=what, leave=False, disable=hidden))
+
+    def record(self, epoch: int, split: str, *, final: bool = False, **metrics: Any) -> None:
+        """One line of metrics.jsonl, and the numbers in TensorBoard as <split>/<metric>.
+
+        Scalar tensors are read here: call it once an epoch, not in the inner loop.
+        """
+        if not self.procs.first:
+            return
+        values = {key: value.item() if isinstance(value, Tensor) else value for key, value in metrics.items()}
+        line = {"epoch": epoch, "split": split, **values, **({"final": True} if final else {})}
+        self._metrics.write(json.dumps(line) + "\n")
+        self._metrics.flush()
+        for key, value in values.items():
+            if isinstance(value, int | float):
+                self.board.add_scalar(f"{split}/{key}", value, epoch)
+
+    def history(self, split: str) -> list[dict[str, Any]]:
+        """What `record` wrote of one split so far, also before an interruption; on the first process."""
+        lines = (self.folder / "metrics.jsonl").read_text().splitlines()
+        return [entry for entry in map(json.loads, lines) if entry["split"] == split]
+
+    @property
+    def board(self) -> SummaryWriter:
+        """TensorBoard, opened when first written to; on the first process."""
+        if self._board is None:
+            self._board = SummaryWriter(str(self.folder), purge_step=self._purge_step)
+        return self._board
+
+    def trained(self, samples: int, seconds: float) -> None:
+        """Count training samples and seconds, for the throughput in run.json."""
+        self._samples, self._seconds = self._samples + samples, self._seconds + seconds
+
+    def save(self, epoch: int, state: dict[str, Any], best: dict[str, Any] | None = None) -> None:
+        """Write last.pt (keeping the one before as previous.pt) and, if given, best.pt; by the first process.
+
+        With the state goes how far log and metrics had come, so that a resumed run writes the same files.
+        """
+        if not self.procs.first:
+            return
+        hashes = self.facts["checkpoints"]
+        if best is not None:
+            hashes["best.pt"] = save_atomically(best, self.best)
+        files = {"log": self._log.tell(), "metrics": self._metrics.tell()}
+        progress = {"epoch": epoch, "samples": self._samples, "seconds": self._seconds}
+
+        def announce(digest: str) -> None:
+            hashes["previous.pt"], hashes["last.pt"] = hashes.get("last.pt"), digest
+            self._write_facts()
+            if self.last.exists():
+                os.replace(self.last, self.previous)
+
+        save_atomically({**state, "run": {**files, **progress}}, self.last, before_rename=announce)
+
+    def load_last(self) -> dict[str, Any]:
+        """The state of the last intact checkpoint; log and metrics go back to where they were then.
+
+        Raises UserError if neither last.pt nor previous.pt is intact.
+        """
+        known = set((self._found or {}).get("checkpoints", {}).values())
+        for path in (self.last, self.previous):
+            if path.exists() and sha256_of(path) in known:
+                state = safe_load(path)
+                self._rewind(state["run"])
+                return state
+            if path.exists():
+                self.note(f"{path}: damaged (its hash is not the one in run.json): falling back to the one before")
+        raise UserError(f"{self.checkpoints}: no intact checkpoint to resume from; start anew with --overwrite")
+
+    def _rewind(self, then: Mapping[str, Any]) -> None:
+        self._samples, self._seconds, self._purge_step = then["samples"], then["seconds"], then["epoch"] + 1
+        if self.procs.first:
+            for file, end in ((self._log, then["log"]), (self._metrics, then["metrics"])):
+                file.truncate(end)
+                file.seek(end)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return provenance.shown_path(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UserError(f"{path}: damaged: {error}; start anew with --overwrite or another --run-dir") from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,67 @@
+"""Batches whose content is a function of seed, epoch and index alone.
+
+A resumed run, another number of workers or of processes sees the same samples in the same order.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from common.errors import UserError
+
+
+class Draw(NamedTuple):
+    """One sample of one epoch: what a data set is asked for."""
+
+    seed: int
+    epoch: int
+    index: int
+
+    def rng(self) -> np.random.Generator:
+        """The generator of this sample's augmentation."""
+        return np.random.default_rng([self.seed, self.epoch, self.index])
+
+
+class ShuffledBatches(Sampler[list[Draw]]):
+    """Shuffled batches of an epoch, the incomplete last one dropped; each process gets its share of each batch.
+
+    size: number of samples; batch_size: over all processes. Set `epoch` before each pass; `limit` ends an
+    epoch after so many batches (None: all).
+    Raises UserError if a batch cannot be shared evenly, or if there are fewer samples than one batch.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, seed: int, rank: int = 0, world: int = 1, limit: int | None = None
+    ) -> None:
+        if batch_size % world:
+            raise UserError(f"--batch-size {batch_size} cannot be shared by {world} processes: take a multiple")
+        if size < batch_size:
+            raise UserError(f"--batch-size {batch_size} is larger than the training set ({size} samples)")
+        self.size, self.batch_size, self.seed, self.rank, self.world = size, batch_size, seed, rank, world
+        self.limit = limit
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        batches = self.size // self.batch_size
+        return batches if self.limit is None else min(batches, self.limit)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        for batch in range(len(self)):
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [Draw(self.seed, self.epoch, int(index)) for index in chosen[self.rank :: self.world]]
+
+
+class Share(Sampler[int]):
+    """Every world-th sample in order, from `rank` on: all samples once over the processes."""
+
+    def __init__(self, size: int, rank: int = 0, world: int = 1) -> None:
+        self.indices = range(rank, size, world)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.indices)

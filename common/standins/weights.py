@@ -1,0 +1,99 @@
+"""Stand-ins of the published ImageNet ResNet files, under their names and keys.
+
+    python -m common.standins weights FOLDER --depths 50 --width 16
+
+Nothing was learned: convolutions are He-initialised. What makes them a usable start is that the batch norms' running
+statistics fit (they were measured on rooms of the nyudv2 stand-in, colour and depth mixed), so that a network with
+frozen statistics has activations of ordinary size in every layer, and that 15 % of the scales of every bn2 are below
+0.02, as channels are that a trained network has given up.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from common.backbones.resnet import BLOCKS, PUBLISHED, ResNet
+from common.errors import UserError
+from common.standins.marker import prepare_folder, write_marker
+from common.standins.room_render import render_room
+from common.standins.room_sensors import DEPTH_UNITS
+
+SMALL_SCALE, SMALL_SHARE = 0.02, 0.15
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def write_weights(folder: str | Path, depths: Sequence[int] = tuple(BLOCKS), width: int = 64, seed: int = 0) -> None:
+    """Write FOLDER/<published name> for each depth, and standin.json.
+
+    width: channels of the stem; 64 is the published network.
+    Raises UserError for another depth, a width below 1 and a folder that holds anything else.
+    """
+    if width < 1:
+        raise UserError(f"--width {width}: expected at least 1")
+    unknown = [depth for depth in depths if depth not in BLOCKS]
+    if unknown:
+        raise UserError(f"--depths {unknown[0]}: expected some of {', '.join(map(str, BLOCKS))}")
+    folder = prepare_folder(folder, "weights")
+    truth = {"trained": False, "width": width, "bn2_scales_below": SMALL_SCALE, "share": SMALL_SHARE}
+    write_marker(folder, "weights", seed, len(depths), truth)
+    for depth in depths:
+        torch.save(standin_state(depth, width, seed), folder / PUBLISHED[depth])
+
+
+def standin_state(depth: int, width: int = 64, seed: int = 0) -> dict[str, Tensor]:
+    """State dict of an untrained, calibrated ResNet, without num_batches_tracked like the old published files."""
+    generator = torch.Generator().manual_seed(1000 * seed + depth)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # construction draws too; all of it is overwritten
+        model = ResNet(depth, width)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            _draw_scales(name, module, generator)
+    calibrate(model, calibration_images(seed))
+    return {name: value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def _draw_scales(name: str, norm: nn.BatchNorm2d, generator: torch.Generator) -> None:
+    """bn3: 0.3 to 0.5, so that the residual sums stay small; others: 0.5 to 1.5, some of bn2 nearly 0."""
+    low, high = (0.3, 0.5) if name.endswith("bn3") else (0.5, 1.5)
+    nn.init.uniform_(norm.weight, low, high, generator=generator)
+    nn.init.normal_(norm.bias, 0.0, 0.1, generator=generator)
+    if name.endswith("bn2"):
+        small = torch.rand(norm.num_features, generator=generator) < SMALL_SHARE
+        tiny = SMALL_SCALE * (2 * torch.rand(norm.num_features, generator=generator) - 1)
+        norm.weight.data = torch.where(small, tiny, norm.weight.data)
+
+
+def calibrate(model: nn.Module, images: Tensor) -> None:
+    """Set every batch norm's running statistics to those of `images` (B, 3, H, W); the model is left in eval mode.
+
+    In train mode each layer sees what the layers before it give with these same statistics, so one pass settles all.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # plain average over what was seen
+    model.train()
+    with torch.no_grad():
+        model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def calibration_images(seed: int, rooms: int = 8, size: tuple[int, int] = (96, 128)) -> Tensor:
+    """float32 (2 rooms, 3, H, W): colour normalised as for ImageNet, then depth in metres, three times alike."""
+    pictures = [render_room(seed, number + 1, *size) for number in range(rooms)]
+    colour = (np.stack([picture.rgb for picture in pictures]) / 255 - MEAN) / STD
+    depth = np.stack([picture.depth for picture in pictures]) / DEPTH_UNITS
+    both = np.concatenate([colour, np.repeat(depth[..., None], 3, axis=-1)])
+    return torch.from_numpy(both).float().permute(0, 3, 1, 2)

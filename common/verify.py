@@ -1,0 +1,159 @@
+"""Read every sample of a data set through its reader, and say what is there and what is wrong.
+
+    python -m common.verify nyudv2 FOLDER [--lists train.txt val.txt]
+
+prints for each list the number of samples, sizes and types, the range of depth, the share of each class, and each
+missing, damaged or odd file; the last line is `all is well` (exit status 0) or the number of problems (1).
+"""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from common.errors import UserError, run_main
+from common.readers.images import read_colour, read_depth
+from common.readers.nyudv2 import (
+    CLASSES,
+    IGNORE,
+    SPLIT_KEYS,
+    Entry,
+    Sizes,
+    check_folder,
+    odd_sizes,
+    read_labels,
+    read_list,
+    read_sizes,
+)
+from common.standins.marker import is_standin
+
+UNITS_PER_METRE = 5000
+READERS = {"rgb": read_colour, "mask": read_labels, "depth": read_depth}
+
+
+class Summary:
+    """What the readable files of one list hold."""
+
+    def __init__(self) -> None:
+        self.forms: dict[str, Counter] = {key: Counter() for key in READERS}
+        self.labels = np.zeros(IGNORE + 1, np.int64)
+        self.depth_range = [np.inf, -np.inf]
+        self.depth_pixels = np.zeros(2, np.int64)  # all, without depth
+
+    def add(self, key: str, array: np.ndarray) -> None:
+        """Count one array of the sample's `key`."""
+        self.forms[key][f"{array.dtype} {'x'.join(map(str, array.shape))}"] += 1
+        if key == "mask":
+            self.labels += np.bincount(array.ravel(), minlength=IGNORE + 1)
+        elif key == "depth":
+            seen = array[array > 0]
+            self.depth_pixels += (array.size, array.size - seen.size)
+            if seen.size:
+                low, high = self.depth_range
+                self.depth_range = [min(low, int(seen.min())), max(high, int(seen.max()))]
+
+    def lines(self) -> list[str]:
+        """The summary as text, a line each."""
+        lines = [
+            f"  {key:5}  " + ", ".join(f"{form} ({count})" for form, count in forms.most_common())
+            for key, forms in self.forms.items()
+        ]
+        if self.depth_pixels[0] > self.depth_pixels[1]:
+            low, high = (value / UNITS_PER_METRE for value in self.depth_range)
+            holes = self.depth_pixels[1] / self.depth_pixels[0]
+            lines.append(f"  depth from {low:.3f} to {high:.3f} m (16-bit unit 1/5000 m), {holes:.1%} without depth")
+        total = max(self.labels.sum(), 1)
+        for label in np.flatnonzero(self.labels):
+            name = "ignore" if label == IGNORE else CLASSES[label]
+            lines.append(f"  {label:3}  {name:15} {self.labels[label] / total:7.2%}")
+        return lines
+
+
+def verify_list(folder: Path, name: str, entries: list[Entry]) -> tuple[Summary, list[str]]:
+    """Read all samples of a list; returns what they hold and every problem as a line of text."""
+    summary, problems = Summary(), []
+    whole: list[tuple[Entry, Sizes]] = []
+    for number, entry in enumerate(tqdm(entries, desc=name, disable=None), start=1):
+        where = f"{name}:{number}"
+        found = _read_files(folder, entry, where, summary)
+        if not found:
+            try:
+                whole.append((entry, read_sizes(folder, entry, where)))
+            except UserError as error:
+                found.append(str(error))
+        problems += found
+    problems += odd_sizes(folder, *zip(*whole, strict=True)) if whole else []
+    return summary, problems
+
+
+def _read_files(folder: Path, entry: Entry, where: str, summary: Summary) -> list[str]:
+    """Decode the three files of a sample one by one, so that each damaged one is named."""
+    problems = []
+    for key, read in READERS.items():
+        try:
+            summary.add(key, read(folder / getattr(entry, key)))
+        except UserError as error:
+            problems.append(f"{where}: {error}")
+    return problems
+
+
+def verify_nyudv2(folder: Path, lists: list[Path] | None = None) -> int:
+    """Print what the lists of a folder hold; returns the number of problems.
+
+    lists: list files, by themselves or inside the folder; by default train.txt and val.txt, or splits.mat.
+    Raises UserError for a missing folder or list file.
+    """
+    check_folder(folder)
+    count = 0
+    for path in _list_files(folder, lists):
+        for split in SPLIT_KEYS if path.suffix == ".mat" else [None]:
+            name = f"{path.name} {split}" if split else path.name
+            try:
+                entries = read_list(path, split)
+            except UserError as error:
+                count += 1
+                print(f"{name}: unusable\n  {error}")
+                continue
+            summary, problems = verify_list(folder, name, entries)
+            print(f"{name}: {len(entries)} samples{' (stand-in)' if is_standin(folder) else ''}")
+            print("\n".join(summary.lines() + problems))
+            count += len(problems)
+    return count
+
+
+def _list_files(folder: Path, lists: list[Path] | None) -> list[Path]:
+    if lists is None:
+        texts = [Path("train.txt"), Path("val.txt")]
+        splits_only = (folder / "splits.mat").is_file() and not any((folder / name).exists() for name in texts)
+        lists = [Path("splits.mat")] if splits_only else texts
+    paths = [path if path.is_file() else folder / path for path in lists]
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path}: no such list file; name the lists with --lists")
+    return paths
+
+
+def parser() -> ArgumentParser:
+    """One subcommand for each data set."""
+    top = ArgumentParser("python -m common.verify", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    datasets = top.add_subparsers(dest="dataset", required=True)
+    nyudv2 = datasets.add_parser("nyudv2", help="NYU Depth V2, 40 classes")
+    nyudv2.add_argument("folder", type=Path)
+    nyudv2.add_argument("--lists", type=Path, nargs="+", help="default: FOLDER/train.txt FOLDER/val.txt, or splits.mat")
+    return top
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Verify what the arguments name; exits with 1 where there are problems."""
+    args = parser().parse_args(argv)
+    problems = verify_nyudv2(args.folder, args.lists)
+    print(f"{problems} problem{'s' if problems > 1 else ''}" if problems else "all is well")
+    if problems:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_main(main)
