@@ -1,0 +1,112 @@
+import json
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from common.backbones.resnet import PUBLISHED, ResNet, find_imagenet_file, load_imagenet_state, published_file
+from common.errors import UserError
+from common.standins.__main__ import main
+from common.standins.weights import calibrate, calibration_images, standin_state
+
+
+@pytest.fixture(scope="module")
+def state():
+    return standin_state(50, width=16)
+
+
+@pytest.fixture(scope="module")
+def model(state):
+    model = ResNet(50, width=16)
+    model.load_state_dict(state, strict=False)
+    return model.eval()
+
+
+def test_files_are_found_and_read_like_the_published_ones(tmp_path):
+    main(["weights", str(tmp_path), "--depths", "50", "101", "--width", "4"])
+    for depth in (50, 101):
+        path = find_imagenet_file(depth, tmp_path)
+        assert path.name == PUBLISHED[depth]
+        assert load_imagenet_state(path, depth)["conv1.weight"].shape == (4, 3, 7, 7)
+        assert not published_file(path)
+    assert json.loads((tmp_path / "standin.json").read_text())["truth"]["trained"] is False
+
+
+def test_keys_are_those_of_the_old_published_files(state):
+    with torch.device("meta"):
+        published = torchvision.models.resnet50(weights=None).state_dict()
+    assert list(state) == [name for name in published if not name.endswith("num_batches_tracked")]
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others(state):
+    again, other = standin_state(50, 16), standin_state(50, 16, seed=1)
+    assert all(torch.equal(state[name], again[name]) for name in state)
+    assert not torch.equal(state["conv1.weight"], other["conv1.weight"])
+
+
+def test_drawing_weights_leaves_the_global_generator_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    standin_state(50, 2)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_share_of_middle_scales_is_almost_zero(state):
+    scales = torch.cat([value for name, value in state.items() if name.endswith("bn2.weight")]).abs()
+    small = scales < 0.02
+    assert 0.1 < small.float().mean() < 0.2
+    assert scales[~small].min() >= 0.5
+    assert min(value.min() for name, value in state.items() if name.endswith(("bn1.weight", "bn3.weight"))) >= 0.3
+
+
+def test_frozen_statistics_fit_new_rooms_in_every_layer(model):
+    spreads = []
+
+    def watch(norm, inputs):
+        normed = (inputs[0] - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + norm.eps).sqrt()
+        spreads.append(normed.std().item())
+
+    handles = [m.register_forward_pre_hook(watch) for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    with torch.no_grad():
+        stages = model.features(calibration_images(seed=9, rooms=4))
+    for handle in handles:
+        handle.remove()
+    assert len(spreads) == 53
+    assert min(spreads) > 0.6
+    assert max(spreads) < 1.6
+    assert all(0.2 < stage.std() < 3 for stage in stages)
+
+
+def test_calibration_measures_the_given_images_and_ends_in_eval_mode():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    images = 5 + 2 * torch.randn(6, 3, 8, 8)
+    calibrate(model, images)
+    with torch.no_grad():
+        out = model(images)
+    assert not model.training
+    assert model[1].momentum == 0.1
+    torch.testing.assert_close(out.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-4, rtol=0)
+    torch.testing.assert_close(out.var(dim=(0, 2, 3)), torch.ones(4), atol=1e-3, rtol=0)
+
+
+def test_calibration_sees_both_modalities():
+    images = calibration_images(seed=0, rooms=3)
+    assert images.shape == (6, 3, 96, 128)
+    assert images[:3].min() < 0
+    assert images[3:].min() == 0
+    assert 2 < images[3:].max() < 5.5
+
+
+@pytest.mark.parametrize(("flags", "message"), [(["--depths", "34"], "--depths 34"), (["--width", "0"], "--width 0")])
+def test_impossible_depth_and_width_are_refused(tmp_path, flags, message):
+    with pytest.raises(UserError, match=message):
+        main(["weights", str(tmp_path / "w"), *flags])
+    assert not (tmp_path / "w").exists()
+
+
+def test_folder_of_another_stand_in_is_left_alone(tmp_path):
+    main(["nyudv2", str(tmp_path), "--samples", "1", "--size", "48", "64"])
+    with pytest.raises(UserError, match="nothing was written"):
+        main(["weights", str(tmp_path), "--depths", "50", "--width", "2"])
