@@ -130,8 +130,8 @@ def load_imagenet_state(path: str | Path, depth: int | None = None) -> dict[str,
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise UserError(
-            f"{path}: cannot be read as a weights file ({type(error).__name__}: {str(error).splitlines()[0]}); "
-            "it is missing, damaged or cut short. Fetch it again"
+            f"{path}: cannot be read as a weights file ({type(error).__name__}); it is missing, damaged or "
+            "cut short. Fetch it again"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path}: holds no state dict; expected tensors under torchvision's ResNet key names")

@@ -24,6 +24,8 @@ HEAD = {
         "full": {
             "dataset": "toy",
             "command": "python -m duet.main --depth 3",
+            "samples": [100, 20],
+            "quirks": {"picture": ["official", "fixed"]},
             "components": ["gate", "loss"],
             "protocol": {"depth": 3, "rates": [0.1, 0.2], "flip": True},
             "headline": "acc",
@@ -52,7 +54,7 @@ RUN = {
     "row": "full",
     "command": "python -m duet.main --depth 3 --name exp",
     "args": {"depth": 3, "rates": [0.1, 0.2], "flip": True, "gpu": [0]},
-    "quirks": {"skip": "official"},
+    "quirks": {"skip": "official", "picture": "fixed"},
     "seed": 1,
     "git": {"revision": "0123456789abcdef", "clean": True},
     "packages": {"torch": "2.13.0"},
@@ -60,7 +62,7 @@ RUN = {
     "device": {"type": "cuda", "name": "Some GPU", "capability": "9.0", "cores": 16, "processes": 1},
     "precision": "fp32",
     "deterministic": True,
-    "dataset": {"name": "toy", "folder": "data/toy", "fingerprint": "feedbeef", "standin": False},
+    "dataset": {"name": "toy", "folder": "data/toy", "fingerprint": "feedbeef", "samples": [100, 20], "standin": False},
     "weights": {"file": "resnet.pth", "sha256": "abc", "published": True, "standin": False},
     "checkpoint": None,
     "evaluate": False,
@@ -79,12 +81,6 @@ RUN = {
 def entry():
     """One printed number of Duet, as in the file."""
     return copy.deepcopy(ENTRY)
-
-
-@pytest.fixture
-def head():
-    """The head of Duet's file."""
-    return copy.deepcopy(HEAD)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def write_cen(write_run, cen):
 
     def write(name, row="cen_r101", **changes):
         changes.setdefault("args", dict(cen.row(row).protocol))
-        data = {"dataset.name": "nyudv2", **changes.pop("inside", {})}
+        data = {"dataset.name": "nyudv2", "dataset.samples": [795, 654], **changes.pop("inside", {})}
         folder = write_run(name, paper="cen", row=row, quirks={}, inside=data, **changes)
         text = (folder / "metrics.jsonl").read_text()
         (folder / "metrics.jsonl").write_text(text.replace('"acc"', '"miou"'))
@@ -93,6 +93,7 @@ def test_five_seeds_match_in_both_tables_that_the_row_stands_in(report, five_see
     assert in_table_2["verdict"] == in_table_1["verdict"] == "MATCH"
     assert in_table_2["seeds"] == [42, 43, 44, 45, 46]
     assert in_table_2["ours"]["mean"] == pytest.approx(51.14)
+    assert in_table_2["difference"] == pytest.approx(0.04)
     assert in_table_2["clean"]["mean"] == pytest.approx(50.14)
     assert "51.14 ± 0.11 (5)" in markdown
     assert "51.14 ± 0.11 (5)" in html
@@ -146,7 +147,7 @@ def test_standin_section_shows_both_protocols_seeds_and_what_differs(report, wri
     assert scores[1] == [["cen_r101 ‡", "mIoU (%)", "31.00 ± 1.41 (2)", "29.00 ± 1.41 (2)", "1 2"]]
     assert "enc 50, not 101; num_epoch 1 1 1, not 100 100 100" in settings[1][0][2]
     (number,) = numbers(content, "CEN RefineNet-R101", "miou")
-    assert number["verdict_text"] == "NOT RUN (run on stand-ins only)"
+    assert number["verdict_text"] == "NOT RUN (no run on real data, stand-ins only)"
 
 
 def test_standin_settings_are_not_averaged_together(report, write_cen, cen):

@@ -144,7 +144,7 @@ def test_file_that_is_no_yaml_is_named(tmp_path):
         load(file)
 
 
-def test_head_without_numbers_is_named(tmp_path, head):
+def test_head_without_numbers_is_named(tmp_path):
     file = tmp_path / "bad.yaml"
     file.write_text("paper: duet")
     with pytest.raises(UserError, match=r"bad\.yaml: missing title, citation"):

@@ -47,6 +47,12 @@ def test_newest_run_of_a_seed_counts_once(write_run, selected):
         ({"inside": {"git.clean": False}}, "uncommitted changes"),
         ({"inside": {"weights.published": False}}, "starts from weights that are not the published ones"),
         ({"inside": {"dataset.name": "toy2"}}, "protocol differs: dataset toy2, not toy"),
+        ({"inside": {"dataset.samples": [50, 20]}}, "protocol differs: samples 50 20, not 100 20"),
+        (
+            {"checkpoint": {"file": "a", "sha256": "b", "ours": False}},
+            "continues a checkpoint of another run (--resume PATH)",
+        ),
+        ({"inside": {"quirks.picture": "paper"}}, "protocol differs: quirk picture paper, not official or fixed"),
         ({"inside": {"args.depth": 4}}, "protocol differs: depth 4, not 3"),
         ({"inside": {"args.rates": [0.1]}}, "protocol differs: rates 0.1, not 0.1 0.2"),
         ({"inside": {"args.flip": 1}}, "protocol differs: flip 1, not true"),
@@ -71,11 +77,17 @@ PUBLISHED = {"evaluate": True, "checkpoint": {"file": "cen.pth", "sha256": "b", 
 
 
 def test_evaluation_of_published_weights_is_held_to_the_evaluation_flags_alone(write_run, selected):
-    write_run("other_training_flag", **PUBLISHED, inside={"args.flip": False}, started="2030-01-02")
+    write_run(
+        "other_training_flag", **PUBLISHED, inside={"args.flip": False, "dataset.samples": [20]}, started="2030-01-02"
+    )
+    write_run("fewer", **PUBLISHED, inside={"dataset.samples": [19]}, started="2030-01-04")
     write_run("other_depth", **PUBLISHED, inside={"args.depth": 4}, started="2030-01-03")
     rows, left_out = selected()
     assert rows.checkpoint.folder.name == "other_training_flag"
-    assert left_out == {"other_depth": "protocol differs: depth 4, not 3"}
+    assert left_out == {
+        "other_depth": "protocol differs: depth 4, not 3",
+        "fewer": "protocol differs: samples 19, not 20",
+    }
 
 
 def test_newest_evaluation_counts(write_run, selected):
@@ -103,8 +115,9 @@ def test_standin_seed_counts_once_in_each_setting(write_run, selected):
     write_run("old", inside={"dataset.standin": True}, started="2030-01-01")
     write_run("new", inside={"dataset.standin": True}, started="2030-01-02")
     write_run("other", inside={"dataset.standin": True, "args.depth": 1})
+    write_run("weights", inside={"dataset.standin": True, "weights.sha256": "def"})
     rows, left_out = selected()
-    assert {run.folder.name for run in rows.standins} == {"new", "other"}
+    assert {run.folder.name for run in rows.standins} == {"new", "other", "weights"}
     assert left_out == {"old": "a newer run has seed 1"}
 
 
@@ -113,6 +126,13 @@ def test_evaluation_on_standins_is_left_to_the_run_that_trained(write_run, selec
     rows, left_out = selected()
     assert rows.standins == []
     assert "evaluation of a checkpoint on stand-ins" in left_out["a"]
+
+
+def test_standin_run_that_continues_a_checkpoint_is_left_out(write_run, selected):
+    write_run("a", checkpoint={"file": "a", "sha256": "b", "ours": True}, inside={"dataset.standin": True})
+    rows, left_out = selected()
+    assert rows.standins == []
+    assert "continues a checkpoint" in left_out["a"]
 
 
 def test_flag_values_are_shown_as_typed():

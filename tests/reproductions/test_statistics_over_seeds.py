@@ -72,6 +72,13 @@ def test_prediction_interval_holds_the_stated_share_of_next_runs():
     assert np.mean(held) == pytest.approx(0.95, abs=0.012)
 
 
+def test_equivalence_rests_on_the_ninety_percent_interval():
+    values = [49.0, 50.0, 50.0, 50.0, 51.0]
+    half = 2.131847 * math.sqrt(0.5) / math.sqrt(5)  # t of 95 % with 4 degrees of freedom
+    assert equivalent(values, 50.0, half + 1e-5)
+    assert not equivalent(values, 50.0, half - 1e-5)
+
+
 def test_margin_includes_its_ends_in_decimal_numbers():
     assert equivalent([51.6] * 5, 51.1, 0.5)
     assert not equivalent([51.61] * 5, 51.1, 0.5)

@@ -1,0 +1,1 @@
+"""Reported numbers beside measured ones: python -m reproductions.compare."""

@@ -1,0 +1,72 @@
+"""The report's figures, as PNG bytes: reported numbers beside our seeds, and stand-in scores by themselves."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from reproductions.comparison import Number, StandinGroup
+from reproductions.reported import Metric
+
+INK, REPORTED, OURS, CLEAN = "#22303c", "#b3541e", "#1f6f8b", "#8fb8c9"
+
+
+def draw_numbers(numbers: Sequence[Number], label: str) -> bytes:
+    """One metric of one table: a line a row, the reported number in its margin, and a dot for each of our seeds."""
+    figure = Figure(figsize=(8, 1.1 + 0.45 * len(numbers)), layout="constrained")
+    axes = figure.add_subplot()
+    for i, number in enumerate(numbers):
+        value, margin = number.entry.value, number.entry.margin
+        recalled = number.entry.status == "recalled"
+        axes.barh(i, 2 * margin, left=value - margin, height=0.6, color=REPORTED, alpha=0.2, label="margin")
+        face = "white" if recalled else REPORTED
+        axes.plot(value, i, "D", color=REPORTED, markerfacecolor=face, label="reported (hollow: recalled)")
+        if number.values:
+            axes.plot(number.values, [i] * len(number.values), "o", color=OURS, alpha=0.7, label="ours, one dot a seed")
+        if number.checkpoint is not None:
+            axes.plot(number.checkpoint, i, "x", color=INK, markersize=9, label="published weights, evaluated here")
+        if not number.values and number.checkpoint is None:
+            axes.annotate("not run", (value + margin, i), (6, 0), textcoords="offset points", va="center", color=INK)
+    axes.set_yticks(range(len(numbers)), [number.entry.row for number in numbers])
+    axes.set_ylim(len(numbers) - 0.4, -0.6)
+    axes.margins(x=0.2)
+    axes.set_xlabel(label)
+    _legend_once(figure)
+    return _png(figure)
+
+
+def draw_standins(names: Sequence[str], groups: Sequence[StandinGroup], metrics: Mapping[str, Metric]) -> bytes:
+    """One panel a metric: official and clean means side by side, with standard deviations, for each group of runs."""
+    shown = [metric for name, metric in metrics.items() if any(name in group.scores for group in groups)]
+    figure = Figure(figsize=(8, 0.6 + (0.8 + 0.5 * len(groups)) * max(1, len(shown))), layout="constrained")
+    figure.suptitle("Stand-ins: not the paper's results", color=INK)
+    for i, metric in enumerate(shown):
+        axes = figure.add_subplot(len(shown), 1, i + 1)
+        for protocol, offset, color in (("official", -0.2, OURS), ("clean", 0.2, CLEAN)):
+            summaries = [group.scores.get(metric.name, {}).get(protocol) for group in groups]
+            present = [(row + offset, summary) for row, summary in enumerate(summaries) if summary]
+            at, means = [row for row, _ in present], [summary.mean for _, summary in present]
+            deviations = [summary.sd or 0.0 for _, summary in present]
+            axes.barh(at, means, 0.38, xerr=deviations, color=color, ecolor=INK, capsize=2, label=protocol)
+        axes.set_yticks(range(len(groups)), names)
+        axes.invert_yaxis()
+        axes.set_xlabel(f"{metric.label}{f' ({metric.unit})' if metric.unit else ''}, on stand-ins")
+    _legend_once(figure)
+    return _png(figure)
+
+
+def _legend_once(figure: Figure) -> None:
+    """One legend for the figure, each label once."""
+    handles = {}
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()

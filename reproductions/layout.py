@@ -1,0 +1,187 @@
+"""What a report says, as headings, texts, tables and figures, without markup; the renderers write it down.
+
+Reported numbers and stand-in scores never share a table.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from reproductions.blocks import Block, Figure, Heading, Table, Text
+from reproductions.comparison import Comparison, Number, Provenance, StandinGroup
+from reproductions.figures import draw_numbers, draw_standins
+from reproductions.layout_text import (
+    BLANK,
+    LEGEND,
+    STANDIN_HEADING,
+    STANDIN_WARNING,
+    duration,
+    interval,
+    labelled,
+    mean_sd,
+    reported,
+    statistic,
+)
+from reproductions.reported import Metric
+from reproductions.runs import LeftOut
+
+
+def report(comparisons: Sequence[Comparison], refused: Sequence[LeftOut], figures: bool) -> list[Block]:
+    """The whole report; figures only where the renderer can show them."""
+    blocks: list[Block] = [Heading(1, "Reported numbers beside ours"), *summary(comparisons)]
+    for one in comparisons:
+        blocks += [Heading(2, one.title), *reported_tables(one, 3, figures)]
+        blocks += [Heading(3, STANDIN_HEADING), *standins(one, figures)]
+        if one.provenance:
+            blocks += [Heading(3, "What stands behind each run"), provenance(one.provenance)]
+        if one.left_out:
+            blocks += [Heading(3, "Runs that do not count"), left_out(one.left_out)]
+    if refused:
+        blocks += [Heading(2, "Folders that were refused"), left_out(refused)]
+    return blocks
+
+
+def summary(comparisons: Iterable[Comparison]) -> list[Block]:
+    """One line for each headline row of each paper."""
+    rows = []
+    for one in comparisons:
+        for number in one.numbers:
+            if one.headlines.get(number.entry.row_id or "") == number.entry.metric:
+                metric = one.metrics[number.entry.metric]
+                cells = (one.name, number.entry.row, labelled(metric), reported(number.entry))
+                rows.append((*cells, _ours(number, metric), _difference(number, metric), number.verdict_text))
+    return [Table(("paper", "row", "metric", "reported", "ours", "difference", "verdict"), tuple(rows)), Text(LEGEND)]
+
+
+def reported_tables(one: Comparison, level: int, figures: bool = False) -> list[Block]:
+    """Every table that the paper prints: rows that we run with all there is to say, the others a line each."""
+    sources = "; ".join(f"{key}: {text}" for key, text in one.sources.items())
+    blocks: list[Block] = [Text(f"{one.citation}."), Text(f"Sources. {sources}.")]
+    for table in dict.fromkeys(number.entry.table for number in one.numbers):
+        numbers = [number for number in one.numbers if number.entry.table == table]
+        run = [number for number in numbers if number.entry.row_id]
+        others = [number for number in numbers if not number.entry.row_id]
+        blocks.append(Heading(level, table))
+        if run:
+            blocks.append(_table_beside_ours(run, one.metrics))
+            blocks += _number_figures(table, run, one.metrics) if figures else []
+        if others:
+            blocks += [Text("No command here runs these rows:"), _table_reported_only(others, one.metrics)]
+    return [*blocks, Text(LEGEND), Heading(level, "Commands behind the rows"), _commands(one.numbers)]
+
+
+def _commands(numbers: Iterable[Number]) -> Table:
+    rows: dict[str, dict[str, None]] = {}
+    for number in numbers:
+        if number.command:
+            rows.setdefault(number.command, {})[number.entry.row] = None
+    return Table(("row", "command"), tuple((" / ".join(names), command) for command, names in rows.items()))
+
+
+def _table_beside_ours(numbers: Iterable[Number], metrics: dict[str, Metric]) -> Table:
+    header = ("row", "data", "metric", "reported", "statistic (n)", "source", "ours, mean ± sd (n)", "95 % interval")
+    header += ("ours, clean", "difference", "margin", "verdict")
+    return Table(header, tuple(_row_beside_ours(number, metrics[number.entry.metric]) for number in numbers))
+
+
+def _row_beside_ours(number: Number, metric: Metric) -> tuple[str, ...]:
+    entry = number.entry
+    return (
+        entry.row,
+        entry.dataset,
+        labelled(metric),
+        reported(entry),
+        statistic(entry),
+        entry.source,
+        _ours(number, metric),
+        interval(number.ours, metric),
+        mean_sd(number.clean, metric),
+        _difference(number, metric),
+        f"{entry.margin:g}",
+        number.verdict_text if number.reason in number.verdict_text else f"{number.verdict_text}: {number.reason}",
+    )
+
+
+def _ours(number: Number, metric: Metric) -> str:
+    parts = [mean_sd(number.ours, metric)] if number.ours else []
+    if number.checkpoint is not None:
+        parts.append(f"published weights {number.checkpoint:.{metric.digits + 1}f}")
+    return ", ".join(parts) or BLANK
+
+
+def _difference(number: Number, metric: Metric) -> str:
+    return BLANK if number.difference is None else f"{number.difference:+.{metric.digits + 1}f}"
+
+
+def _table_reported_only(numbers: Sequence[Number], metrics: dict[str, Metric]) -> Table:
+    shown = [name for name in metrics if any(number.entry.metric == name for number in numbers)]
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for number in numbers:
+        entry = number.entry
+        key = (entry.row, entry.dataset, statistic(entry), entry.source, number.verdict_text)
+        lines.setdefault(key, {})[entry.metric] = reported(entry)
+    header = ("row", "data", *(labelled(metrics[name]) for name in shown), "statistic (n)", "source", "verdict")
+    rows = [(*key[:2], *(cells.get(name, BLANK) for name in shown), *key[2:]) for key, cells in lines.items()]
+    return Table(header, tuple(rows))
+
+
+def _number_figures(table: str, numbers: Sequence[Number], metrics: dict[str, Metric]) -> list[Block]:
+    names = dict.fromkeys(number.entry.metric for number in numbers)
+    return [_number_figure(table, [n for n in numbers if n.entry.metric == name], metrics[name]) for name in names]
+
+
+def _number_figure(table: str, numbers: Sequence[Number], metric: Metric) -> Figure:
+    alt = f"{table}, {labelled(metric)}: reported numbers with their margins, and the seeds of our runs"
+    return Figure(draw_numbers(numbers, labelled(metric)), alt)
+
+
+def standins(one: Comparison, figures: bool = False) -> list[Block]:
+    """The scores of stand-in runs, with their settings; the warning comes first, reported numbers never."""
+    if not one.standins:
+        return [Text(STANDIN_WARNING, warning=True), Text("No stand-in run was found.")]
+    names = _group_names(one.standins)
+    header = ("run of the command of", "metric", "official, mean ± sd (n)", "clean, mean ± sd (n)", "seeds")
+    rows = [row for name, group in zip(names, one.standins, strict=True) for row in _standin_rows(name, group, one)]
+    settings = tuple(_standin_settings(name, group) for name, group in zip(names, one.standins, strict=True))
+    blocks = [Text(STANDIN_WARNING, warning=True), Table(header, tuple(rows))]
+    if figures:
+        alt = "scores on stand-ins, official and clean protocol side by side; not the paper's results"
+        blocks.append(Figure(draw_standins(names, one.standins, one.metrics), alt))
+    return [*blocks, Table(("run of the command of", "stand-in", "differs from the published command in"), settings)]
+
+
+def _group_names(groups: Sequence[StandinGroup]) -> list[str]:
+    rows = [group.row for group in groups]
+    names = []
+    for i, row in enumerate(rows):
+        letter = f" ({chr(ord('a') + rows[:i].count(row))})" if rows.count(row) > 1 else ""
+        names.append(f"{row}{letter}{' ‡' if groups[i].uncommitted else ''}")
+    return names
+
+
+def _standin_rows(name: str, group: StandinGroup, one: Comparison) -> list[tuple[str, ...]]:
+    seeds = " ".join(map(str, group.seeds))
+    rows = []
+    for metric in (metric for metric in one.metrics.values() if metric.name in group.scores):
+        scores = group.scores[metric.name]
+        sides = (mean_sd(scores.get("official"), metric), mean_sd(scores.get("clean"), metric))
+        rows.append((name, labelled(metric), *sides, seeds))
+    return rows
+
+
+def _standin_settings(name: str, group: StandinGroup) -> tuple[str, ...]:
+    differs = "; ".join(group.differs) or "nothing"
+    return name, f"{group.what} ({group.dataset} {group.fingerprint[:12]})", differs
+
+
+def provenance(lines: Iterable[Provenance]) -> Table:
+    """A line for each run that is shown."""
+    header = ("run", "row", "role", "seed", "protocol", "data", "weights", "revision", "hardware")
+    rows = []
+    for p in lines:
+        what = (p.run, p.row, p.role, str(p.seed), p.protocol, p.data, p.weights, p.revision, p.hardware)
+        rows.append((*what, duration(p.wall_seconds), p.command))
+    return Table((*header, "wall time", "command"), tuple(rows))
+
+
+def left_out(items: Iterable[LeftOut]) -> Table:
+    """Folders that do not count, and why."""
+    return Table(("folder", "reason"), tuple((item.folder.as_posix(), item.reason) for item in items))

@@ -1,0 +1,220 @@
+"""The numbers that a paper prints: reads and checks reproductions/reported/<paper>.yaml.
+
+The head of such a file holds paper, title, citation, sources, metrics, seeds, evaluation_flags and rows; `numbers`
+holds one entry a printed number. reported/cen.yaml shows all of it with comments.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.errors import UserError
+
+FOLDER = Path(__file__).parent / "reported"
+STATISTICS = ("single", "mean", "best_of_k", "best_of_grid", "unknown")
+STATUSES = ("read", "recalled")
+HEAD_KEYS = ("paper", "title", "citation", "sources", "metrics", "rows", "numbers")
+METRIC_KEYS = ("label", "unit", "direction", "digits", "margin")
+ENTRY_KEYS = ("table", "row", "dataset", "metric", "value", "printed", "statistic", "n", "source", "status")
+ENTRY_OPTIONS = ("margin", "row_id", "command", "not_run", "note")
+ROW_KEYS = ("dataset", "command", "protocol")
+ROW_OPTIONS = ("samples", "quirks", "components", "headline")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score: direction is "higher" or "lower" (the better one); margin counts as the same, in the metric's unit."""
+
+    name: str
+    label: str
+    unit: str
+    direction: str
+    digits: int
+    margin: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that a command of ours produces; samples, protocol and quirks are what a run's record must say to count.
+
+    samples: size of each split, the test split last. quirks: {name: the choices that count}; official where not listed.
+    """
+
+    id: str
+    dataset: str
+    command: str
+    protocol: dict[str, Any]
+    samples: tuple[int, ...] = ()
+    quirks: dict[str, list[str]] = field(default_factory=dict)
+    components: tuple[str, ...] = ()
+    headline: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One printed number. Exactly one of row_id (a command of ours) and not_run (why there is none) is given."""
+
+    table: str
+    row: str
+    dataset: str
+    metric: str
+    value: float
+    printed: str
+    statistic: str
+    n: int | None
+    source: str
+    status: str
+    margin: float
+    row_id: str | None = None
+    not_run: str | None = None
+    note: str | None = None
+
+    @property
+    def half_digit(self) -> float:
+        """Half a unit of the last printed digit: 0.05 for "51.1"."""
+        return float(Decimal(5).scaleb(Decimal(self.printed).as_tuple().exponent - 1))
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A reported/<paper>.yaml, checked. `aliases` maps a row id to the row whose runs stand behind it."""
+
+    name: str
+    title: str
+    citation: str
+    sources: dict[str, str]
+    metrics: dict[str, Metric]
+    rows: dict[str, Row]
+    aliases: dict[str, str]
+    entries: tuple[Entry, ...]
+    seeds: tuple[int, ...] = ()
+    evaluation_flags: tuple[str, ...] = ()
+
+    def row(self, row_id: str | None) -> Row | None:
+        """The row with this id, through its alias; None for an id that the paper does not have."""
+        return self.rows.get(self.aliases.get(row_id, row_id)) if row_id else None
+
+
+def load_all(folder: Path = FOLDER) -> list[Paper]:
+    """Every reported/*.yaml, by file name. Raises UserError where there is none or one is wrong."""
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise UserError(f"{folder}: no reported numbers found, expected <paper>.yaml files")
+    return [load(file) for file in files]
+
+
+def load(file: Path) -> Paper:
+    """Read one file. Raises UserError that names the file and the entry for anything missing, unknown or doubled."""
+    try:
+        head = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: cannot be read as YAML: {error}") from error
+    _require(head, HEAD_KEYS, f"{file}")
+    metrics = {name: _metric(name, given, f"{file}: metric {name}") for name, given in head["metrics"].items()}
+    rows, aliases = _rows(head["rows"], file)
+    paper = Paper(
+        name=head["paper"],
+        title=head["title"],
+        citation=head["citation"],
+        sources=head["sources"],
+        metrics=metrics,
+        rows=rows,
+        aliases=aliases,
+        entries=tuple(_entry(given, f"{file}: entry {i}", metrics) for i, given in enumerate(head["numbers"], start=1)),
+        seeds=tuple(head.get("seeds", ())),
+        evaluation_flags=tuple(head.get("evaluation_flags", ())),
+    )
+    _check_references(paper, file)
+    return paper
+
+
+def _require(given: Any, keys: tuple[str, ...], where: str, options: tuple[str, ...] | None = None) -> None:
+    """Every one of keys, and, unless options is None, no key beyond keys and options."""
+    if not isinstance(given, dict):
+        raise UserError(f"{where}: found {type(given).__name__}, expected a mapping with {', '.join(keys)}")
+    missing = [key for key in keys if key not in given]
+    if missing:
+        raise UserError(f"{where}: missing {', '.join(missing)}")
+    unknown = [key for key in given if options is not None and key not in keys + options]
+    if unknown:
+        raise UserError(f"{where}: unknown {', '.join(unknown)}, expected {', '.join(keys + options)}")
+
+
+def _one_of(value: Any, allowed: Iterable[str], what: str, where: str) -> None:
+    if value not in allowed:
+        raise UserError(f"{where}: unknown {what} {value!r}, expected one of {', '.join(allowed)}")
+
+
+def _metric(name: str, given: Any, where: str) -> Metric:
+    _require(given, METRIC_KEYS, where, options=())
+    _one_of(given["direction"], ("higher", "lower"), "direction", where)
+    return Metric(name, *(given[key] for key in METRIC_KEYS[:-1]), margin=_margin(given["margin"], where))
+
+
+def _margin(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise UserError(f"{where}: margin {value!r}, expected a number of at least 0")
+    return float(value)
+
+
+def _rows(given: dict[str, Any], file: Path) -> tuple[dict[str, Row], dict[str, str]]:
+    aliases = {row_id: row["same_as"] for row_id, row in given.items() if "same_as" in row}
+    rows = {}
+    for row_id, row in given.items():
+        if row_id in aliases:
+            continue
+        _require(row, ROW_KEYS, f"{file}: row {row_id}", ROW_OPTIONS)
+        sequences = {key: tuple(row.get(key, ())) for key in ("samples", "components")}
+        rows[row_id] = Row(id=row_id, **{**row, **sequences})
+    for row_id, target in aliases.items():
+        _one_of(target, rows, "row in same_as", f"{file}: row {row_id}")
+    return rows, aliases
+
+
+def _entry(given: Any, where: str, metrics: dict[str, Metric]) -> Entry:
+    _require(given, ENTRY_KEYS, where, ENTRY_OPTIONS)
+    where = f"{where} ({given['table']}, {given['row']}, {given['dataset']}, {given['metric']})"
+    _one_of(given["metric"], metrics, "metric", where)
+    _one_of(given["statistic"], STATISTICS, "statistic", where)
+    _one_of(given["status"], STATUSES, "status", where)
+    if (given.get("row_id") is None) == (given.get("not_run") is None):
+        raise UserError(f"{where}: needs either row_id (the command behind it) or not_run (why there is none)")
+    if given.get("command") is not None:
+        raise UserError(f"{where}: command {given['command']!r}, expected it in rows, under row_id")
+    if given["n"] is not None and (not isinstance(given["n"], int) or given["n"] < 1):
+        raise UserError(f"{where}: n is {given['n']!r}, expected a whole number of runs or null")
+    _check_printed(given["value"], given["printed"], where)
+    margin = _margin(given.get("margin", metrics[given["metric"]].margin), where)
+    optional = {key: given.get(key) for key in ("row_id", "not_run", "note")}
+    return Entry(**{key: given[key] for key in ENTRY_KEYS}, margin=margin, **optional)
+
+
+def _check_printed(value: Any, printed: Any, where: str) -> None:
+    try:
+        same = isinstance(printed, str) and Decimal(printed) == Decimal(str(value))
+    except InvalidOperation:
+        same = False
+    if not same:
+        raise UserError(f"{where}: value {value!r} and printed {printed!r} disagree, expected the same number")
+
+
+def _check_references(paper: Paper, file: Path) -> None:
+    seen = set()
+    for entry in paper.entries:
+        where = f"{file}: entry ({entry.table}, {entry.row}, {entry.dataset}, {entry.metric})"
+        key = (entry.table, entry.row, entry.dataset, entry.metric)
+        if key in seen:
+            raise UserError(f"{where}: stands twice")
+        seen.add(key)
+        _one_of(entry.source, paper.sources, "source", where)
+        if entry.row_id is None:
+            continue
+        row = paper.row(entry.row_id)
+        if row is None:
+            raise UserError(f"{where}: unknown row_id {entry.row_id!r}, expected one of {', '.join(paper.rows)}")
+        if row.dataset != entry.dataset:
+            raise UserError(f"{where}: dataset differs from that of row {row.id}, {row.dataset}")
