@@ -2,15 +2,16 @@
 
 import pytest
 
-from golden_cen_segmentation import ADAPTERS as CEN_SEGMENTATION
 from golden_cases import GOLDEN_DIR, Case, all_cases
+from golden_cen_segmentation import ADAPTERS as CEN_SEGMENTATION
 
 ADAPTERS = {**CEN_SEGMENTATION}
 
 
 @pytest.mark.golden
 @pytest.mark.parametrize("case", all_cases(), ids=lambda case: str(case.folder.relative_to(GOLDEN_DIR)))
-def test_case(case: Case):
+def test_case(case: Case, record_property):
+    record_property("golden", [case.facts["paper"], case.facts["component"], case.folder.name])
     assert case.component in ADAPTERS, f"no adapter for component {case.component}"
     case.compare(ADAPTERS[case.component](case))
 

@@ -1,0 +1,65 @@
+"""Small data and the shortest command line of CEN's segmentation, for tests that run the whole command."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.standins.nyudv2 import write_nyudv2
+from common.standins.weights import write_weights
+
+WIDTH = 4
+
+
+def write_inputs(folder: Path) -> None:
+    """Eight training rooms and four others in FOLDER/rooms, ResNet-50 of width 4 in FOLDER/weights."""
+    write_nyudv2(folder / "rooms", samples=8, size=(48, 64))
+    write_weights(folder / "weights", depths=[50], width=WIDTH)
+
+
+def command(inputs: Path, run_dir: Path, *flags: str) -> list[str]:
+    """Flags of a run of three stages, 2 + 1 + 1 epochs of two steps each."""
+    return [
+        *("--gpu", "-1", "-d", f"{inputs}/rooms", "--val-dir", f"{inputs}/rooms", "--enc", "50"),
+        *("--width", str(WIDTH), "--imagenet", f"{inputs}/weights", "--num-workers", "0", "--batch-size", "4"),
+        *("--crop-size", "48", "--shorter-side", "40", "--num-epoch", "2", "1", "1", "--val-every", "1"),
+        *("--lr-enc", "1e-3", "5e-4", "2e-4", "--run-dir", str(run_dir)),
+        *flags,
+    ]
+
+
+def log_lines(run_dir: Path) -> list[str]:
+    """log.txt without its first line (the command, which names the folder), times taken out."""
+    lines = (run_dir / "log.txt").read_text().splitlines()[1:]
+    return [re.sub(r"time spent .*min", "time spent", line) for line in lines]
+
+
+def facts(run_dir: Path) -> dict[str, Any]:
+    return json.loads((run_dir / "run.json").read_text())
+
+
+def assert_same_checkpoint(one: Path, other: Path) -> None:
+    """Bit for bit: weights, optimizers, random state, scores."""
+    first, second = (torch.load(path, weights_only=True) for path in (one, other))
+    for content in (first, second):
+        content.pop("run", None)
+        content.get("ours", {}).pop("stage_seconds", None)
+    assert_equal(first, second, one.name)
+
+
+def assert_equal(one: Any, other: Any, where: str) -> None:
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_equal(left, right, f"{where}/{index}")
+    else:
+        assert one == other, where

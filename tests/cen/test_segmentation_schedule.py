@@ -1,0 +1,146 @@
+"""Stages, validations, and what counts as the best checkpoint."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cen.semantic_segmentation.evaluate import Validation
+from cen.semantic_segmentation.progress import Progress
+from cen.semantic_segmentation.schedule import BestScore, epoch_plans
+from common.metrics import SegmentationScores
+
+LR_ENC, LR_DEC = (3.0, 2.0, 1.0), (0.3, 0.2, 0.1)
+FRESH = {"epoch_start": 0, "best_val": 0.0}
+
+
+def plans(num_epoch, val_every=5, start=0):
+    return list(epoch_plans(num_epoch, LR_ENC[: len(num_epoch)], LR_DEC[: len(num_epoch)], val_every, start))
+
+
+def validated(found):
+    return [plan.epoch for plan in found if plan.validates]
+
+
+def test_published_schedule_has_three_stages_of_a_hundred_epochs():
+    found = plans([100, 100, 100])
+    assert [plan.epoch for plan in found] == list(range(300))
+    assert [plan.epoch for plan in found if plan.opens_stage] == [0, 100, 200]
+    assert [plan.epoch for plan in found if plan.closes_stage] == [99, 199, 299]
+    assert validated(found) == list(range(4, 300, 5))
+
+
+def test_rates_are_those_of_the_stage():
+    assert [(plan.stage, plan.lr_enc, plan.lr_dec) for plan in plans([1, 2])] == [
+        (0, 3.0, 0.3),
+        (1, 2.0, 0.2),
+        (1, 2.0, 0.2),
+    ]
+
+
+def test_validation_is_counted_from_the_start_of_each_stage():
+    assert validated(plans([7, 7], val_every=3)) == [2, 5, 9, 12]
+    assert validated(plans([2, 2], val_every=3)) == []
+    assert validated(plans([2, 2], val_every=1)) == [0, 1, 2, 3]
+
+
+def test_resumed_stage_counts_its_validations_from_the_epoch_that_it_starts_with():
+    assert validated(plans([10, 10], val_every=5, start=7)) == [14, 19]
+    assert validated(plans([10, 10], val_every=3, start=7)) == [9, 12, 15, 18]
+
+
+def test_resumed_training_skips_finished_stages_and_ends_where_it_would_have_ended():
+    found = plans([3, 3, 3], start=4)
+    assert [(plan.epoch, plan.stage) for plan in found] == [(4, 1), (5, 1), (6, 2), (7, 2), (8, 2)]
+    assert [plan.epoch for plan in found if plan.opens_stage] == [4, 6]
+
+
+def test_start_at_the_end_of_a_stage_begins_with_the_next():
+    assert [(plan.epoch, plan.stage) for plan in plans([3, 3], start=3)] == [(3, 1), (4, 1), (5, 1)]
+
+
+@pytest.mark.parametrize("start", [300, 444])
+def test_nothing_is_left_behind_the_last_stage(start):
+    assert plans([100, 100, 100], start=start) == []
+
+
+def test_stage_without_epochs_is_passed_over():
+    assert [(plan.epoch, plan.stage) for plan in plans([1, 0, 1])] == [(0, 0), (1, 2)]
+
+
+@given(
+    num_epoch=st.lists(st.integers(0, 6), min_size=1, max_size=3),
+    val_every=st.integers(1, 4),
+    start=st.integers(0, 20),
+)
+def test_epochs_follow_each_other_and_every_stage_opens_and_closes_once(num_epoch, val_every, start):
+    found = plans(num_epoch, val_every, start)
+    assert [plan.epoch for plan in found] == list(range(start, max(start, sum(num_epoch))))
+    for stage in {plan.stage for plan in found}:
+        inside = [plan for plan in found if plan.stage == stage]
+        assert [plan.opens_stage for plan in inside] == [True] + [False] * (len(inside) - 1)
+        assert [plan.closes_stage for plan in inside] == [False] * (len(inside) - 1) + [True]
+        assert [plan.validates for plan in inside] == [(i + 1) % val_every == 0 for i in range(len(inside))]
+        assert sum(num_epoch[:stage]) <= inside[0].epoch
+        assert inside[-1].epoch == sum(num_epoch[: stage + 1]) - 1
+
+
+def test_only_a_higher_score_is_a_new_best():
+    best = BestScore()
+    assert [best.update(score) for score in (10.0, 10.0, 9.0, 10.5, 10.5)] == [True, False, False, True, False]
+    assert best.best == 10.5
+
+
+def test_score_of_nothing_is_no_best():
+    assert not BestScore().update(0.0)
+
+
+def test_checkpoint_says_the_latest_score_even_where_it_is_lower():
+    best = BestScore(51.1)
+    assert not best.update(50.0)
+    assert (best.best, best.stored) == (51.1, 50.0)
+
+
+@given(scores=st.lists(st.floats(0, 100), max_size=8), start=st.floats(0, 100))
+def test_best_is_the_highest_of_start_and_scores(scores, start):
+    best = BestScore(start)
+    news = [score for score in scores if best.update(score)]
+    assert best.best == max([start, *scores])
+    assert news == sorted(set(news))
+
+
+def validation(miou):
+    low = SegmentationScores(1.0, 1.0, 1.0)
+    return Validation({"rgb": low, "depth": low, "ens": SegmentationScores(80.0, 70.0, miou)}, [0.5, 0.5])
+
+
+def scaler():
+    return torch.amp.GradScaler(enabled=False)
+
+
+def test_published_checkpoint_trains_its_epoch_again_and_keeps_its_score():
+    progress = Progress({"epoch_start": 7, "best_val": 40.0})
+    assert (progress.plan_start, progress.done) == (7, 6)
+    assert not progress.take(7, validation(40.0))
+    assert progress.take(8, validation(40.5))
+
+
+def test_our_checkpoint_goes_on_behind_its_epoch_with_the_highest_score_so_far():
+    before = Progress(FRESH)
+    assert before.take(4, validation(40.0))
+    assert not before.take(9, validation(30.0))
+    state = before.state(9, [], scaler(), [])
+    assert (state["epoch_start"], state["best_val"]) == (9, 30.0)
+    after = Progress(state)
+    assert (after.plan_start, after.done) == (0, 9)
+    assert not after.take(10, validation(40.0))
+    assert after.best["epoch"] == 4
+    assert after.last["epoch"] == 10
+
+
+def test_validation_phase_of_our_checkpoint_is_that_of_the_run_before():
+    published = Progress({"epoch_start": 3, "best_val": 0.0})
+    again = Progress(published.state(5, [], scaler(), []))
+    assert again.plan_start == 3
+    assert [plan.epoch for plan in plans([9], 3, again.plan_start) if plan.epoch > again.done] == [6, 7, 8]
+    assert validated(plans([9], 3, again.plan_start)) == [5, 8]
