@@ -1,5 +1,6 @@
 """From list files to batches."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from cen.semantic_segmentation.flags import TRAIN_LIST, VAL_LIST, normalisation
 from cen.semantic_segmentation.transforms import TrainTransform, ValTransform
 from common.cuda import Processes, available_cores
 from common.errors import UserError
@@ -39,20 +41,41 @@ class ValidationSamples(Dataset):
         return {**self.transform(self.reader[index]), "index": torch.tensor(index)}
 
 
-def find_list(given: str, default: str, folder: str, name: str) -> Path:
-    """The list file of a flag: as given, or where only the published default stands and is not there, FOLDER/name."""
-    beside = Path(folder) / name
-    return beside if given == default and not Path(given).exists() and beside.exists() else Path(given)
+def open_split(args: Namespace, split: str) -> NYUDv2:
+    """The data set of "train" or "val", all of its files looked for.
+
+    Where the published default of the list flag stands and is not there, the list beside the images is taken.
+    Raises UserError naming what is amiss.
+    """
+    folder = Path(args.train_dir if split == "train" else args.val_dir)
+    given, default = (args.train_list, TRAIN_LIST) if split == "train" else (args.val_list, VAL_LIST)
+    beside = folder / f"{split}.txt"
+    list_file = beside if given == default and not Path(given).exists() and beside.exists() else Path(given)
+    return NYUDv2(folder, list_file, split, args.num_classes)
 
 
-def training_loader(
-    samples: TrainingSamples, batches: ShuffledBatches, num_workers: int, device: torch.device
-) -> DataLoader:
-    """Batches of augmented samples; workers stay alive over the epochs."""
-    workers = min(num_workers, available_cores())
+def training_batches(args: Namespace, train_set: NYUDv2, device: torch.device, procs: Processes) -> DataLoader:
+    """Augmented batches, the same for any number of workers, which stay alive over the epochs.
+
+    Set `batch_sampler.epoch` before each pass. Raises UserError for a batch size that does not fit.
+    """
+    shuffled = ShuffledBatches(
+        len(train_set), args.batch_size, args.random_seed, procs.rank, procs.world, args.max_steps
+    )
+    transform = TrainTransform(
+        shorter_side=args.shorter_side,
+        low_scale=args.low_scale,
+        high_scale=args.high_scale,
+        crop_size=args.crop_size,
+        input_size=args.input_size,
+        ignore_label=args.ignore_label,
+        norm=normalisation(args),
+        zero_depth_padding=args.quirks["depth_padding"] == "fixed",
+    )
+    workers = min(args.num_workers, available_cores())
     return DataLoader(
-        samples,
-        batch_sampler=batches,
+        TrainingSamples(train_set, transform),
+        batch_sampler=shuffled,
         num_workers=workers,
         pin_memory=device.type == "cuda",
         persistent_workers=workers > 0,
@@ -61,15 +84,13 @@ def training_loader(
     )
 
 
-def validation_loader(
-    samples: ValidationSamples, batch_size: int, num_workers: int, device: torch.device, procs: Processes
-) -> DataLoader:
+def validation_batches(args: Namespace, val_set: NYUDv2, device: torch.device, procs: Processes) -> DataLoader:
     """This process's share of the samples, in order."""
     return DataLoader(
-        samples,
-        batch_size=batch_size,
-        sampler=Share(len(samples), procs.rank, procs.world),
-        num_workers=min(num_workers, available_cores()),
+        ValidationSamples(val_set, ValTransform(args.input_size, normalisation(args))),
+        batch_size=args.val_batch_size,
+        sampler=Share(len(val_set), procs.rank, procs.world),
+        num_workers=min(args.num_workers, available_cores()),
         pin_memory=device.type == "cuda",
         worker_init_fn=_one_thread,
         generator=torch.Generator(),

@@ -12,19 +12,17 @@ best epoch, selected on the images that it is scored on as published, and of the
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from cen.semantic_segmentation.data import TrainingSamples, ValidationSamples, find_list, validation_loader
+from cen.semantic_segmentation.data import open_split, training_batches, validation_batches
 from cen.semantic_segmentation.evaluate import evaluate
-from cen.semantic_segmentation.flags import TRAIN_LIST, VAL_LIST, normalisation, parser, resolve
+from cen.semantic_segmentation.flags import parser, resolve
 from cen.semantic_segmentation.model import RefineNet
 from cen.semantic_segmentation.optimizers import ENCODER
-from cen.semantic_segmentation.pretrained import load_checkpoint, load_imagenet
+from cen.semantic_segmentation.pretrained import starting_point
 from cen.semantic_segmentation.train import train
-from cen.semantic_segmentation.transforms import TrainTransform, ValTransform
 from common.checkpoint import load_published
 from common.cuda import (
     Processes,
@@ -37,7 +35,6 @@ from common.cuda import (
 )
 from common.errors import run_main
 from common.provenance import command_line, describe_dataset
-from common.readers.nyudv2 import NYUDv2
 from common.run import Run
 
 MODULE = "cen.semantic_segmentation.main"
@@ -60,6 +57,8 @@ def segment(args: Namespace, argv: list[str], device: torch.device, procs: Proce
     seed_everything(args.random_seed)
     train_set = None if args.evaluate else open_split(args, "train")
     val_set = open_split(args, "val")
+    train_batches = None if args.evaluate else training_batches(args, train_set, device, procs)
+    val_batches = validation_batches(args, val_set, device, procs)
     skip = args.quirks["rcu_skip"] == "official"
     model = RefineNet(
         int(args.enc), args.num_classes, len(args.input), args.bn_threshold, width=args.width, rectified_skip=skip
@@ -71,7 +70,7 @@ def segment(args: Namespace, argv: list[str], device: torch.device, procs: Proce
     if run.finished:
         run.note(f"{run.folder}: already finished")
         return
-    start = {"epoch_start": 0, "best_val": 0.0} if run.resumed else starting_point(args, model, run)
+    start = {} if run.resumed else starting_point(args, model, run.facts)
     with run:
         if run.resumed:
             start = run.load_last()
@@ -81,52 +80,12 @@ def segment(args: Namespace, argv: list[str], device: torch.device, procs: Proce
         model.to(device, memory_format=torch.channels_last if args.channels_last else torch.preserve_format)
         if procs.rank > 0:
             torch.manual_seed(args.random_seed + procs.rank)  # every process drops out on its own
-        val_samples = ValidationSamples(val_set, ValTransform(args.input_size, normalisation(args)))
-        val_batches = validation_loader(val_samples, args.val_batch_size, args.num_workers, device, procs)
         if args.evaluate:
             evaluate(args, run, model, val_batches)
         else:
             if not run.resumed:
                 run.print(f"Created train set {len(train_set)} examples, val set {len(val_set)} examples")
-            train(args, run, model, TrainingSamples(train_set, train_transform(args)), val_batches, start)
-
-
-def open_split(args: Namespace, split: str) -> NYUDv2:
-    """The data set of "train" or "val", all of its files looked for. Raises UserError naming what is amiss."""
-    if split == "train":
-        list_file = find_list(args.train_list, TRAIN_LIST, args.train_dir, "train.txt")
-        return NYUDv2(args.train_dir, list_file, split, args.num_classes)
-    list_file = find_list(args.val_list, VAL_LIST, args.val_dir, "val.txt")
-    return NYUDv2(args.val_dir, list_file, split, args.num_classes)
-
-
-def train_transform(args: Namespace) -> TrainTransform:
-    """The training chain of these flags."""
-    return TrainTransform(
-        shorter_side=args.shorter_side,
-        low_scale=args.low_scale,
-        high_scale=args.high_scale,
-        crop_size=args.crop_size,
-        input_size=args.input_size,
-        ignore_label=args.ignore_label,
-        norm=normalisation(args),
-        zero_depth_padding=args.quirks["depth_padding"] == "fixed",
-    )
-
-
-def starting_point(args: Namespace, model: RefineNet, run: Run) -> dict[str, Any]:
-    """Load what the network starts from: the checkpoint of --resume, else ImageNet, else nothing.
-
-    Returns the checkpoint's content, or {"epoch_start": 0, "best_val": 0.0}.
-    """
-    if args.resume and args.resume != "auto":
-        content, run.facts["checkpoint"] = load_checkpoint(model, Path(args.resume))
-        if "ours" not in content and args.quirks["resume_epoch"] == "fixed":
-            content["epoch_start"] += 1
-        return content
-    if args.enc_pretrained:
-        run.facts["weights"] = load_imagenet(model, int(args.enc), args.imagenet)
-    return {"epoch_start": 0, "best_val": 0.0}
+            train(args, run, model, train_batches, val_batches, start)
 
 
 def introduce(args: Namespace, run: Run, model: RefineNet, command: str, start: dict[str, Any]) -> None:

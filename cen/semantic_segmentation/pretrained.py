@@ -1,6 +1,7 @@
 """Weights that a network starts from: ImageNet ResNets into every stream, and published CEN checkpoints."""
 
 import re
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,19 @@ def _hint(state: object, model: nn.Module) -> str:
             if size != own[name].shape[axis]:
                 return f" (the checkpoint's {flag} is {size}, yours {own[name].shape[axis]})"
     return " (another --enc or --width?)"
+
+
+def starting_point(args: Namespace, model: nn.Module, facts: dict[str, Any]) -> dict[str, Any]:
+    """Load what the network starts from: the checkpoint of --resume, else ImageNet, else nothing.
+
+    facts: gets what run.json says of the file. Returns the checkpoint's content, or only "epoch_start" and
+    "best_val" of a fresh start.
+    """
+    if args.resume and args.resume != "auto":
+        content, facts["checkpoint"] = load_checkpoint(model, Path(args.resume))
+        if "ours" not in content and args.quirks["resume_epoch"] == "fixed":
+            content["epoch_start"] += 1
+        return content
+    if args.enc_pretrained:
+        facts["weights"] = load_imagenet(model, int(args.enc), args.imagenet)
+    return {"epoch_start": 0, "best_val": 0.0}

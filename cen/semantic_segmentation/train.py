@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 
 from cen.exchange import ScaleSlice, penalised_slices, scale_penalty
-from cen.semantic_segmentation.data import TrainingSamples, training_loader
 from cen.semantic_segmentation.evaluate import report, validate
 from cen.semantic_segmentation.losses import segmentation_loss
 from cen.semantic_segmentation.model import RefineNet
@@ -22,26 +22,22 @@ from cen.semantic_segmentation.schedule import EpochPlan, epoch_plans
 from common.cuda import autocast
 from common.losses import LossWatch
 from common.run import Run
-from common.sampling import ShuffledBatches
 
 
 def train(
     args: Namespace,
     run: Run,
     model: RefineNet,
-    train_samples: TrainingSamples,
+    batches: DataLoader,
     val_batches: Iterable[dict[str, Tensor]],
     start: dict[str, Any],
 ) -> None:
     """Train through all stages; last.pt after every epoch, best.pt when the ensemble's mIoU is the best so far.
 
+    batches: training_loader's.
     start: {"epoch_start", "best_val"} of a fresh start or a published checkpoint, or one of our checkpoints,
     behind whose epoch training goes on exactly as if it had never stopped.
     """
-    shuffled = ShuffledBatches(
-        len(train_samples.reader), args.batch_size, args.random_seed, run.procs.rank, run.procs.world, args.max_steps
-    )
-    batches = training_loader(train_samples, shuffled, args.num_workers, run.device)
     slices = penalised_slices(model.named_parameters(), "bn2", penalised_parts(args))
     net = wrapped(model, args, run)
     pictures = ValidationPictures(run, args, len(val_batches.dataset))
@@ -59,11 +55,11 @@ def train(
         progress.restore(optimizers, scaler, run.procs, same_stage=not plan.opens_stage)
 
         began = time.monotonic()
-        shuffled.epoch = plan.epoch
+        batches.batch_sampler.epoch = plan.epoch
         loss = train_epoch(net, model, batches, optimizers, scaler, slices, plan, args, run)
         seconds = time.monotonic() - began
         progress.stage_seconds += seconds
-        run.trained(len(shuffled) * args.batch_size, seconds)
+        run.trained(len(batches) * args.batch_size, seconds)
         run.record(plan.epoch, "train", loss=loss, lr_enc=plan.lr_enc, lr_dec=plan.lr_dec)
         record_scales(model, slices, args, plan.epoch, run)
 

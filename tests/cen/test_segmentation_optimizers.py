@@ -69,9 +69,7 @@ def test_adam_adds_decay_to_the_gradient_and_divides_by_its_size_and_a_thousandt
     for name in ("clf_conv", "alpha"):
         p0 = states[0][name]
         first = small[0].double() + DECAY * p0
-        torch.testing.assert_close(
-            states[1][name], p0 - LR_DEC * first / (first.abs() + 1e-3), rtol=1e-6, atol=1e-7
-        )
+        torch.testing.assert_close(states[1][name], p0 - LR_DEC * first / (first.abs() + 1e-3), rtol=1e-6, atol=1e-7)
 
 
 def test_eps_of_adam_is_felt_where_gradients_are_small():

@@ -34,8 +34,8 @@ class KilledError(Exception):
     pass
 
 
-def kill_at(monkeypatch, step):
-    """Let the step-th update (from 0) of the process raise."""
+def run_killed_at(monkeypatch, step, argv):
+    """Run the command, whose step-th update (from 0) raises."""
     steps, update = iter(range(STEPS)), train.update
 
     def counted(*args):
@@ -43,7 +43,10 @@ def kill_at(monkeypatch, step):
             raise KilledError
         return update(*args)
 
-    monkeypatch.setattr(train, "update", counted)
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "update", counted)
+        with pytest.raises(KilledError):
+            main(argv)
 
 
 def assert_same_run(one, other):
@@ -55,9 +58,7 @@ def assert_same_run(one, other):
 
 @pytest.mark.parametrize("step", range(STEPS))
 def test_killed_at_any_step_and_resumed_it_ends_like_an_uninterrupted_run(inputs, whole, tmp_path, monkeypatch, step):
-    with monkeypatch.context() as killed, pytest.raises(KilledError):
-        kill_at(killed, step)
-        main(command(inputs, tmp_path))
+    run_killed_at(monkeypatch, step, command(inputs, tmp_path))
     assert facts(tmp_path)["state"] == "failed"
     main(command(inputs, tmp_path, "--resume", "auto"))
     assert_same_run(whole, tmp_path)
@@ -66,9 +67,7 @@ def test_killed_at_any_step_and_resumed_it_ends_like_an_uninterrupted_run(inputs
 
 def test_killed_twice_in_one_run(inputs, whole, tmp_path, monkeypatch):
     for step in (3, 2):  # the second time counted from the epoch that is repeated
-        with monkeypatch.context() as killed, pytest.raises(KilledError):
-            kill_at(killed, step)
-            main(command(inputs, tmp_path, "--resume", "auto"))
+        run_killed_at(monkeypatch, step, command(inputs, tmp_path, "--resume", "auto"))
     main(command(inputs, tmp_path, "--resume", "auto"))
     assert_same_run(whole, tmp_path)
     assert len(facts(tmp_path)["resumed"]) == 2
@@ -77,9 +76,7 @@ def test_killed_twice_in_one_run(inputs, whole, tmp_path, monkeypatch):
 def test_with_adam_and_another_number_of_workers(inputs, tmp_path, monkeypatch):
     flags = ["--optim-dec", "adam", "--num-workers", "2"]
     main(command(inputs, tmp_path / "whole", *flags))
-    with monkeypatch.context() as killed, pytest.raises(KilledError):
-        kill_at(killed, 5)
-        main(command(inputs, tmp_path / "killed", *flags))
+    run_killed_at(monkeypatch, 5, command(inputs, tmp_path / "killed", *flags))
     main(command(inputs, tmp_path / "killed", "--optim-dec", "adam", "--num-workers", "1", "--resume", "auto"))
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
@@ -98,9 +95,7 @@ def test_process_killed_without_warning(inputs, whole, tmp_path):
 
 
 def test_damaged_last_checkpoint_falls_back_to_the_one_before(inputs, whole, tmp_path, monkeypatch, capsys):
-    with monkeypatch.context() as killed, pytest.raises(KilledError):
-        kill_at(killed, 6)
-        main(command(inputs, tmp_path))
+    run_killed_at(monkeypatch, 6, command(inputs, tmp_path))
     last = tmp_path / "checkpoints" / "last.pt"
     last.write_bytes(last.read_bytes()[:-1000])
     main(command(inputs, tmp_path, "--resume", "auto"))
@@ -118,17 +113,13 @@ def test_finished_run_is_left_alone(inputs, whole, capsys):
 
 
 def test_other_flags_are_refused_on_resume(inputs, whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as killed, pytest.raises(KilledError):
-        kill_at(killed, 3)
-        main(command(inputs, tmp_path))
+    run_killed_at(monkeypatch, 3, command(inputs, tmp_path))
     with pytest.raises(UserError, match=r"--resume auto with --lamda 0\.1"):
         main(command(inputs, tmp_path, "--resume", "auto", "--lamda", "0.1"))
 
 
 def test_our_checkpoint_given_by_path_goes_on_exactly_in_another_folder(inputs, whole, tmp_path, monkeypatch):
-    with monkeypatch.context() as killed, pytest.raises(KilledError):
-        kill_at(killed, 3)
-        main(command(inputs, tmp_path / "one"))
+    run_killed_at(monkeypatch, 3, command(inputs, tmp_path / "one"))
     main(command(inputs, tmp_path / "two", "--resume", str(tmp_path / "one" / "checkpoints" / "last.pt")))
     assert_same_checkpoint(whole / "checkpoints" / "last.pt", tmp_path / "two" / "checkpoints" / "last.pt")
 
