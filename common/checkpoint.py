@@ -68,6 +68,8 @@ def safe_load(path: Path, allowed: list[Any] | None = None) -> Any:
     try:
         with torch.serialization.safe_globals(allowed or []):
             return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:
         # torch raises RuntimeError, UnpicklingError, EOFError, KeyError or zipfile errors, by the kind of damage
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
@@ -90,7 +92,9 @@ def load_published(model: nn.Module, state: object, path: Path, hint: str = "") 
     Raises UserError naming the file and the first missing, unknown or wrongly shaped entry; the model is then
     as it was.
     """
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise UserError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     state = {name.removeprefix("module."): value for name, value in state.items()}
     own = model.state_dict()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,7 @@ def select_device(gpu: list[int], procs: Processes) -> torch.device:
             print(f"no CUDA device here: running on the CPU (--gpu {' '.join(map(str, gpu))} asked for)", flush=True)
         return torch.device("cpu")
     ids = [procs.local_rank] if len(gpu) == 1 and procs.world > 1 else gpu
-    for index in ids:
-        if not 0 <= index < count:
-            there = ", ".join(f"{i} ({torch.cuda.get_device_name(i)})" for i in range(count))
-            raise UserError(f"--gpu {index}: no such CUDA device; there are: {there}; -1 is the CPU")
+    _check_devices(ids)
     if procs.world > 1 and procs.local_rank >= len(ids) > 1:
         raise UserError(f"--gpu names {len(ids)} devices, torchrun started more processes: name one for each")
     device = torch.device("cuda", ids[procs.local_rank if len(ids) > 1 else 0])
@@ -84,20 +82,30 @@ def select_device(gpu: list[int], procs: Processes) -> torch.device:
     return device
 
 
+def _check_devices(ids: list[int]) -> None:
+    count = torch.cuda.device_count()
+    for index in ids:
+        if not 0 <= index < count:
+            there = ", ".join(f"{i} ({torch.cuda.get_device_name(i)})" for i in range(count))
+            raise UserError(f"--gpu {index}: no such CUDA device; there are: {there}; -1 is the CPU")
+
+
 def start_again_with_torchrun(gpu: list[int], module: str, argv: list[str]) -> None:
     """Replace this process by torchrun, one process for each id, where --gpu names several CUDA devices.
 
-    Does nothing on a machine without CUDA, for a single id, or when torchrun has started this process.
+    Does nothing on a machine without CUDA, for a single id or -1, or when torchrun has started this process.
+    Raises UserError for an id that is not there.
     """
-    if len(gpu) < 2 or "RANK" in os.environ or not torch.cuda.is_available():
+    if len(gpu) < 2 or -1 in gpu or "RANK" in os.environ or not torch.cuda.is_available():
         return
+    _check_devices(gpu)
     print(f"several devices: starting {len(gpu)} processes with torchrun", flush=True)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={len(gpu)}"]
     os.execv(sys.executable, [*launcher, "-m", module, *argv])
 
 
 @contextlib.contextmanager
-def process_group(device: torch.device, procs: Processes):  # noqa: ANN201 (a context manager)
+def process_group(device: torch.device, procs: Processes) -> Iterator[None]:
     """The group of torchrun's processes: nccl on CUDA, gloo on the CPU; nothing for a single process."""
     if procs.world == 1:
         yield

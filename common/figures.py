@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from common.run import Run
 
@@ -12,6 +13,6 @@ def save_figure(run: Run, figure: Figure, name: str, tag: str, epoch: int, dpi: 
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(dpi)
     canvas.draw()
-    figure.savefig(run.images / f"{name}.png", dpi=dpi)
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    Image.fromarray(pixels).save(run.images / f"{name}.png")
     run.board.add_image(tag, pixels, epoch, dataformats="HWC")

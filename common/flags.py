@@ -44,10 +44,10 @@ def add_run_flags(parser: argparse.ArgumentParser, quirks: list[Quirk]) -> None:
     add("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="autocast; fp32 as published")
     add("--channels-last", action="store_true", help="channels_last memory format: same arithmetic, other rounding")
     add("--compile", action="store_true", help="torch.compile the model: same arithmetic, other rounding")
-    add("--max-steps", type=int, metavar="N", help="end every epoch after N steps; the run is marked as shortened")
+    add("--max-steps", type=positive, metavar="N", help="end every epoch after N steps; the run is marked as shortened")
     add("--overwrite", action="store_true", help="start anew in a run folder that holds another run")
     add("--row", metavar="ID", help="the reported row that this run reproduces (set by the table scripts)")
-    add("--quirk", nargs="+", default=[], metavar="NAME=VALUE", help="see --list-quirks")
+    add("--quirk", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="see --list-quirks")
     add("--list-quirks", action=_ListQuirks, quirks=quirks, help="every quirk with its default and effect")
 
 
@@ -71,6 +71,13 @@ def boolean(text: str) -> bool:
     if text.lower() not in values:
         raise argparse.ArgumentTypeError(f"expected true or false, found '{text}'")
     return values[text.lower()]
+
+
+def positive(text: str) -> int:
+    """Type of a flag that takes a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found '{text}'")
+    return int(text)
 
 
 class Parser(argparse.ArgumentParser):

@@ -28,7 +28,9 @@ class LossWatch:
             self._check()
 
     def mean(self) -> float:
-        """Mean over the epoch; checks what was not yet looked at."""
+        """Mean over the epoch; checks what was not yet looked at. Raises UserError for an epoch without steps."""
+        if not self.losses:
+            raise UserError(f"an epoch without steps, {self.context}")
         if self.checked < len(self.losses):
             self._check()
         return torch.stack(self.losses).mean().item()

@@ -9,7 +9,8 @@ from torch import Tensor
 class ConfusionMatrix:
     """Counts of (true class, predicted class), kept on the device without waiting for it.
 
-    counts: int64 (K, K), rows true, columns predicted. Labels outside 0..K-1 are left out.
+    counts: int64 (K, K), rows true, columns predicted. Pixels whose label or prediction
+    lies outside 0..K-1 are left out.
     """
 
     def __init__(self, num_classes: int, device: torch.device | str = "cpu") -> None:
@@ -19,7 +20,7 @@ class ConfusionMatrix:
     def update(self, target: Tensor, prediction: Tensor) -> None:
         """Add two integer maps of one shape, any dimensions."""
         target, prediction = target.reshape(-1).long(), prediction.reshape(-1).long()
-        counted = (target >= 0) & (target < self.num_classes)
+        counted = (target >= 0) & (target < self.num_classes) & (prediction >= 0) & (prediction < self.num_classes)
         bins = torch.where(counted, target * self.num_classes + prediction, self.num_classes**2)
         self._bins.scatter_add_(0, bins, torch.ones_like(bins))
 

@@ -8,8 +8,9 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -24,7 +25,9 @@ from common.hashing import sha256_of
 Item = TypeVar("Item")
 
 # Flags that may differ between an interrupted run and the one that goes on with it: they do not change a number.
+# "quirk" is what was typed; what it comes to is compared as "quirks".
 FREE = {"gpu", "num_workers", "resume", "overwrite", "print_loss", "print_network", "save_image", "run_dir", "row"}
+FREE |= {"quirk"}
 
 
 class Run:
@@ -69,8 +72,8 @@ class Run:
             "shortened": args.max_steps is not None,
             **facts,
         }
-        self._auto = args.resume == "auto"
-        self._found = _read_json(self.folder / "run.json")
+        self._auto = args.resume == "auto" and not args.overwrite
+        self._found = None if args.overwrite else _read_json(self.folder / "run.json")
         saved = self.last.exists() or self.previous.exists()
         self.finished = self._auto and self._found is not None and self._found.get("state") == "finished"
         self.resumed = self._auto and saved and not self.finished
@@ -79,7 +82,11 @@ class Run:
         self._purge_step: int | None = None
 
     def _check_folder(self, args: Namespace, saved: bool) -> None:
-        if self._found is None or args.overwrite:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"--run-dir {self.folder}: is a file, expected a folder")
+        if saved and self._found is None and not args.overwrite:
+            raise UserError(f"{self.folder}: holds checkpoints but no run.json; start anew with --overwrite")
+        if self._found is None:
             return
         if not self._auto and (self._found.get("state") == "finished" or saved):
             state = "a finished run" if self._found.get("state") == "finished" else "an interrupted run"
@@ -117,8 +124,8 @@ class Run:
         }
         self._earlier_seconds = earlier.get("wall_seconds", 0.0)
         if not self.resumed:
-            for stale in (self.last, self.previous, self.best, *self.folder.glob("events.*")):
-                stale.unlink(missing_ok=True)
+            for stale in (*self.checkpoints.iterdir(), *self.images.iterdir(), *self.folder.glob("events.*")):
+                stale.unlink()
         mode = "a" if self.resumed else "w"
         self._log = open(self.folder / "log.txt", mode)
         self._metrics = open(self.folder / "metrics.jsonl", mode)
@@ -171,7 +178,9 @@ class Run:
         """
         if not self.procs.first:
             return
-        values = {key: value.item() if isinstance(value, Tensor) else value for key, value in metrics.items()}
+        values = {
+            key: value.item() if isinstance(value, Tensor | np.generic) else value for key, value in metrics.items()
+        }
         line = {"epoch": epoch, "split": split, **values, **({"final": True} if final else {})}
         self._metrics.write(json.dumps(line) + "\n")
         self._metrics.flush()
@@ -205,7 +214,7 @@ class Run:
         hashes = self.facts["checkpoints"]
         if best is not None:
             hashes["best.pt"] = save_atomically(best, self.best)
-        files = {"log": self._log.tell(), "metrics": self._metrics.tell()}
+        files = {"log": _synced_length(self._log), "metrics": _synced_length(self._metrics)}
         progress = {"epoch": epoch, "samples": self._samples, "seconds": self._seconds}
 
         def announce(digest: str) -> None:
@@ -229,14 +238,17 @@ class Run:
                 return state
             if path.exists():
                 self.note(f"{path}: damaged (its hash is not the one in run.json): falling back to the one before")
+                self.procs.wait()  # all have read it
+                if self.procs.first:
+                    path.unlink()  # or the next save would keep it in the place of the intact one
         raise UserError(f"{self.checkpoints}: no intact checkpoint to resume from; start anew with --overwrite")
 
     def _rewind(self, then: Mapping[str, Any]) -> None:
         self._samples, self._seconds, self._purge_step = then["samples"], then["seconds"], then["epoch"] + 1
         if self.procs.first:
             for file, end in ((self._log, then["log"]), (self._metrics, then["metrics"])):
-                file.truncate(end)
-                file.seek(end)
+                file.truncate(min(end, os.fstat(file.fileno()).st_size))
+                file.seek(0, os.SEEK_END)
 
 
 def _plain(value: Any) -> Any:
@@ -254,6 +266,13 @@ def _read_json(path: Path) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise UserError(f"{path}: damaged: {error}; start anew with --overwrite or another --run-dir") from error
+
+
+def _synced_length(file: TextIO) -> int:
+    """Bytes in the file, all of them on disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    return os.fstat(file.fileno()).st_size
 
 
 def _now() -> str:

@@ -21,7 +21,12 @@ class Draw(NamedTuple):
 
     def rng(self) -> np.random.Generator:
         """The generator of this sample's augmentation."""
-        return np.random.default_rng([self.seed, self.epoch, self.index])
+        return _generator(self.seed, self.epoch, 1 + self.index)
+
+
+def _generator(seed: int, epoch: int, stream: int) -> np.random.Generator:
+    """stream 0 shuffles the epoch, stream 1 + i augments sample i."""
+    return np.random.default_rng([seed % 2**32, epoch, stream])
 
 
 class ShuffledBatches(Sampler[list[Draw]]):
@@ -48,7 +53,7 @@ class ShuffledBatches(Sampler[list[Draw]]):
         return batches if self.limit is None else min(batches, self.limit)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        order = _generator(self.seed, self.epoch, 0).permutation(self.size)
         for batch in range(len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield [Draw(self.seed, self.epoch, int(index)) for index in chosen[self.rank :: self.world]]

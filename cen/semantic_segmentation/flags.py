@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from cen.semantic_segmentation.transforms import Normalisation
 from common.errors import UserError
-from common.flags import Parser, Quirk, add_run_flags, boolean, parse_quirks
+from common.flags import Parser, Quirk, add_run_flags, boolean, parse_quirks, positive
 
 TRAIN_LIST, VAL_LIST = "./data/nyudv2/train.txt", "./data/nyudv2/val.txt"
 
@@ -35,9 +35,9 @@ def parser() -> Parser:
     add("--val-dir", default="/data/nyud", help="folder of the validation images")
     add("--train-list", default=TRAIN_LIST, help="list file, or the data set's splits.mat; default also in --train-dir")
     add("--val-list", default=VAL_LIST, help="list file, or the data set's splits.mat; default also in --val-dir")
-    add("--shorter-side", type=int, default=350, help="lower bound of the shorter side after scaling, pixels")
-    add("--crop-size", type=int, default=500, help="side of the training crop, pixels")
-    add("--input-size", type=int, default=None, help="resize the inputs to this height, not the mask")
+    add("--shorter-side", type=positive, default=350, help="lower bound of the shorter side after scaling, pixels")
+    add("--crop-size", type=positive, default=500, help="side of the training crop, pixels")
+    add("--input-size", type=positive, default=None, help="resize the inputs to this height, not the mask")
     add(
         "--normalise-params",
         type=float,
@@ -46,9 +46,9 @@ def parser() -> Parser:
         metavar="X",
         help="scale, three means, three deviations, depth scale",
     )
-    add("--batch-size", type=int, default=6, help="training, over all processes")
+    add("--batch-size", type=positive, default=6, help="training, over all processes")
     add("--num-workers", type=int, default=16, help="loader processes (no more than there are cores)")
-    add("--num-classes", type=int, default=40)
+    add("--num-classes", type=positive, default=40)
     add("--low-scale", type=float, default=0.5)
     add("--high-scale", type=float, default=2.0)
     add("--ignore-label", type=int, default=255)
@@ -62,7 +62,7 @@ def parser() -> Parser:
     add("--random-seed", type=int, default=42)
     add("-c", "--ckpt", default="model", help="name of the run")
     add("--resume", default="", metavar="PATH", help="a checkpoint, or auto: the run folder's last")
-    add("--val-every", type=int, default=5, help="validate after so many epochs of a stage")
+    add("--val-every", type=positive, default=5, help="validate after so many epochs of a stage")
     add("--print-network", action="store_true", help="list the parameters, encoder and decoder")
     add("--print-loss", action="store_true", help="one line a step (waits for the device)")
     add("--save-image", "--save-img", type=int, default=100, help="pictures of --evaluate; -1 all, 0 none")
@@ -79,9 +79,9 @@ def parser() -> Parser:
     ours = p.add_argument_group("ours, for this script")
     ours.add_argument("--imagenet", metavar="PATH", help="the ResNet's file, or a folder that holds it")
     ours.add_argument(
-        "--width", type=int, default=64, help="channels of the stem, all else in proportion; 64 published"
+        "--width", type=positive, default=64, help="channels of the stem, all else in proportion; 64 published"
     )
-    ours.add_argument("--val-batch-size", type=int, default=1, help="images evaluated together (1 as published)")
+    ours.add_argument("--val-batch-size", type=positive, default=1, help="images evaluated together (1 as published)")
     add_run_flags(p, QUIRKS)
     return p
 
@@ -104,9 +104,12 @@ def resolve(args: Namespace) -> Namespace:
         elif len(values) != stages:
             shown = f"--{flag.replace('_', '-')}"
             raise UserError(f"{shown} has {len(values)} values, --lr-enc {stages}: expected one for each stage")
-    for flag in ("batch_size", "val_batch_size", "crop_size", "val_every", "num_classes", "width"):
-        if getattr(args, flag) < 1:
-            raise UserError(f"--{flag.replace('_', '-')} {getattr(args, flag)}: expected 1 or more")
+    if min(args.num_epoch) < 1:
+        raise UserError(f"--num-epoch {' '.join(map(str, args.num_epoch))}: expected at least 1 in each stage")
+    if args.num_workers < 0:
+        raise UserError(f"--num-workers {args.num_workers}: expected 0 or more")
+    if not 0 <= args.ignore_label <= 255:
+        raise UserError(f"--ignore-label {args.ignore_label}: expected 0 to 255, since masks are 8-bit files")
     if args.evaluate and args.resume == "auto":
         raise UserError("--evaluate --resume auto: name the checkpoint to evaluate")
     args.quirks = parse_quirks(args.quirk, QUIRKS)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from PIL import Image
 from torch import Tensor
 
 from cen.semantic_segmentation.data import as_image
@@ -59,7 +60,7 @@ def _voc_colours(labels: np.ndarray) -> np.ndarray:
 
 def write_picture(path: Path, image: np.ndarray) -> None:
     """uint8 RGB (H, W, 3) to a file."""
-    cv2.imwrite(str(path), image[..., ::-1])
+    Image.fromarray(image).save(path)
 
 
 class ValidationPictures:

@@ -60,7 +60,7 @@ def start_from_imagenet(model: nn.Module, source: Mapping[str, Tensor], path: Pa
 def load_imagenet(model: nn.Module, depth: int, given: str | None) -> dict[str, object]:
     """Start from the ImageNet ResNet of that depth, `given` or where it is usually kept; what run.json says of it."""
     path = find_imagenet_file(depth, Path(given) if given else None)
-    start_from_imagenet(model, load_imagenet_state(path), path)
+    start_from_imagenet(model, load_imagenet_state(path, depth), path)
     standin = is_standin(path.parent)
     return {"file": shown_path(path), "sha256": sha256_of(path), "published": published_file(path), "standin": standin}
 

@@ -3,6 +3,7 @@
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def train(
 ) -> None:
     """Train through all stages; last.pt after every epoch, best.pt when the ensemble's mIoU is the best so far.
 
-    batches: training_loader's.
+    batches: of `training_batches`; val_batches: of `validation_batches`.
     start: {"epoch_start", "best_val"} of a fresh start or a published checkpoint, or one of our checkpoints,
     behind whose epoch training goes on exactly as if it had never stopped.
     """
@@ -56,11 +57,11 @@ def train(
 
         began = time.monotonic()
         batches.batch_sampler.epoch = plan.epoch
-        loss = train_epoch(net, model, batches, optimizers, scaler, slices, plan, args, run)
+        losses = run.procs.gather(train_epoch(net, model, batches, optimizers, scaler, slices, plan, args, run))
         seconds = time.monotonic() - began
         progress.stage_seconds += seconds
         run.trained(len(batches) * args.batch_size, seconds)
-        run.record(plan.epoch, "train", loss=loss, lr_enc=plan.lr_enc, lr_dec=plan.lr_dec)
+        run.record(plan.epoch, "train", loss=fmean(losses), lr_enc=plan.lr_enc, lr_dec=plan.lr_dec)
         record_scales(model, slices, args, plan.epoch, run)
 
         is_best = False
@@ -95,7 +96,10 @@ def train_epoch(
     args: Namespace,
     run: Run,
 ) -> float:
-    """One pass over the batches; net is the model as it is called (compiled, distributed). Returns the mean loss."""
+    """One pass over the batches; net is the model as it is called (compiled, distributed).
+
+    Returns the mean loss of this process's share.
+    """
     parameters = dict(model.named_parameters())
     model.train()
     if args.freeze_bn[plan.stage]:

@@ -6,9 +6,9 @@ A state dict of torchvision's resnet50, resnet101 or resnet152 loads strictly, a
 import os
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
+from common.checkpoint import safe_load
 from common.errors import UserError
 from common.hashing import sha256_of
 
@@ -126,13 +126,7 @@ def load_imagenet_state(path: str | Path, depth: int | None = None) -> dict[str,
     depth: what the file must hold, if given.
     Raises UserError for a missing or damaged file, one that holds anything else, or another depth.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(
-            f"{path}: cannot be read as a weights file ({type(error).__name__}); it is missing, damaged or "
-            "cut short. Fetch it again"
-        ) from error
+    state = safe_load(Path(path))
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path}: holds no state dict; expected tensors under torchvision's ResNet key names")
     missing = [name for name in ("conv1.weight", "bn1.running_mean", "layer1.0.conv3.weight") if name not in state]

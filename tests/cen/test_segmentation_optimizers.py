@@ -137,14 +137,14 @@ def test_new_optimizers_know_no_momentum():
     assert not any(optimizer.state for optimizer in stage_optimizers(toy, settings(), PLAN))
 
 
-class Sized:
-    """As many samples as asked for, none of which is ever read."""
+class Unread:
+    """As many batches as asked for, none of which is ever read."""
 
     def __init__(self, size):
-        self.reader = self.dataset = range(size)
+        self.dataset, self.batch_sampler = range(size), Namespace(epoch=None)
 
-    def __iter__(self):
-        return iter(())
+    def __len__(self):
+        return len(self.dataset)
 
 
 def test_training_takes_new_optimizers_with_new_rates_at_every_stage(narrow, flags, run, monkeypatch):
@@ -152,6 +152,7 @@ def test_training_takes_new_optimizers_with_new_rates_at_every_stage(narrow, fla
 
     def one_step(net, model, batches, optimizers, scaler, slices, plan, args, run):
         rates = tuple(optimizer.param_groups[0]["lr"] for optimizer in optimizers)
+        assert batches.batch_sampler.epoch == plan.epoch
         seen.append((plan.stage, rates, any(optimizer.state for optimizer in optimizers)))
         update(sum(parameter.sum() for parameter in model.parameters()), optimizers, scaler)
         return 0.0
@@ -160,9 +161,9 @@ def test_training_takes_new_optimizers_with_new_rates_at_every_stage(narrow, fla
     outputs = {"rgb": nothing, "depth": nothing, "ens": nothing}
     monkeypatch.setattr(train_file, "train_epoch", one_step)
     monkeypatch.setattr(train_file, "validate", lambda *_: Validation(outputs, [0.5, 0.5]))
-    stages = "--num-epoch 2 1 2 --lr-enc 3 2 1 --lr-dec .3 .2 .1 --val-every 9".split()
-    args = flags(*stages, "--num-workers", "0", "--batch-size", "1", "--gpu", "-1")
-    train(args, run, narrow(), Sized(2), Sized(1), {"epoch_start": 0, "best_val": 0.0})
+    stages = ["--num-epoch", "2", "1", "2", "--lr-enc", "3", "2", "1", "--lr-dec", ".3", ".2", ".1"]
+    args = flags(*stages, "--val-every", "9")
+    train(args, run, narrow(), Unread(2), Unread(1), {"epoch_start": 0, "best_val": 0.0})
     first, second, third = (3, 0.3), (2, 0.2), (1, 0.1)
     assert seen == [
         (0, first, False),

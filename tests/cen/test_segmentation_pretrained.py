@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from cen.semantic_segmentation.pretrained import imagenet_name, load_checkpoint, load_imagenet, start_from_imagenet
+from cen.semantic_segmentation.pretrained import (
+    imagenet_name,
+    load_checkpoint,
+    load_imagenet,
+    start_from_imagenet,
+    starting_point,
+)
 from common.backbones.resnet import ResNet
 from common.errors import UserError
 
@@ -215,5 +221,33 @@ def test_imagenet_file_of_a_shallower_resnet_is_refused(narrow, tmp_path):
     strict=True, reason="load_imagenet does not hand the depth to load_imagenet_state: the first blocks are taken"
 )
 def test_imagenet_file_of_a_deeper_resnet_is_refused(narrow, tmp_path):
-    with pytest.raises(UserError, match="ResNet-50|--enc"):
+    with pytest.raises(UserError, match=r"ResNet-50|--enc"):
         load_imagenet(narrow(), 50, str(imagenet_file(tmp_path, 101)))
+
+
+@pytest.mark.parametrize(("quirk", "epoch"), [("official", 7), ("fixed", 8)])
+def test_quirk_resume_epoch_decides_whether_a_published_epoch_is_trained_again(narrow, flags, tmp_path, quirk, epoch):
+    path, facts, model = published(narrow(seed=1), tmp_path / PUBLISHED_NAME), {}, narrow(seed=2)
+    start = starting_point(flags("--resume", str(path), "--quirk", f"resume_epoch={quirk}"), model, facts)
+    assert (start["epoch_start"], start["best_val"]) == (epoch, 51.1)
+    assert same(model, narrow(seed=1).state_dict())
+    assert set(facts) == {"checkpoint"}
+
+
+@pytest.mark.parametrize("quirk", ["official", "fixed"])
+def test_our_checkpoint_keeps_its_epoch_under_either_quirk(narrow, flags, tmp_path, quirk):
+    path = published(narrow(), tmp_path / "last.pt", ours={})
+    args = flags("--resume", str(path), "--quirk", f"resume_epoch={quirk}")
+    assert starting_point(args, narrow(), {})["epoch_start"] == 7
+
+
+def test_without_a_checkpoint_the_start_is_imagenet_or_at_random(narrow, flags, imagenet, tmp_path):
+    torch.save(imagenet, tmp_path / "resnet.pth")
+    model, facts, fresh = narrow(), {}, {"epoch_start": 0, "best_val": 0.0}
+    given = ["--enc", "50", "--imagenet", str(tmp_path / "resnet.pth")]
+    assert starting_point(flags(*given, "--enc-pretrained", "false"), model, facts) == fresh
+    assert facts == {}
+    assert same(model, narrow().state_dict())
+    assert starting_point(flags(*given), model, facts) == fresh
+    assert set(facts) == {"weights"}
+    assert torch.equal(model.conv1.module.weight, imagenet["conv1.weight"])

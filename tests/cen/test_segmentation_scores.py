@@ -174,7 +174,7 @@ def test_pictures_of_the_exchange_name_blocks_epochs_and_shares(plain, run, flag
 def test_exchange_scales_are_those_of_every_bottleneck_in_order(narrow):
     model = narrow(3)
     found = exchange_scales(model)
-    assert list(found)[0] == "layer1.0"
+    assert next(iter(found)) == "layer1.0"
     assert len(found) == 16
     for block, vectors in found.items():
         norms = model.get_submodule(block).bn2.norms()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, recall_score
@@ -31,6 +31,7 @@ def counted(classes, target, prediction):
     return confusion.counts
 
 
+@settings(deadline=None)
 @given(maps())
 def test_counts_are_those_of_scikit_learn(case):
     classes, target, prediction = case
@@ -39,6 +40,7 @@ def test_counts_are_those_of_scikit_learn(case):
     np.testing.assert_array_equal(counted(*case), expected)
 
 
+@settings(deadline=None)
 @given(maps())
 def test_scores_are_those_of_scikit_learn_over_the_classes_that_occur(case):
     classes, target, prediction = case
@@ -51,6 +53,7 @@ def test_scores_are_those_of_scikit_learn_over_the_classes_that_occur(case):
     assert scores.miou == pytest.approx(100 * jaccard_score(target, prediction, labels=seen, average="macro"))
 
 
+@settings(deadline=None)
 @given(maps(), st.integers(1, 4))
 def test_batches_add_up_to_the_whole(case, parts):
     classes, target, prediction = case

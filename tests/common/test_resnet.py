@@ -127,7 +127,7 @@ def test_file_cut_short_is_named(small, tmp_path, old_format):
     torch.save(small.state_dict(), tmp_path / "w.pth", _use_new_zipfile_serialization=not old_format)
     content = (tmp_path / "w.pth").read_bytes()
     (tmp_path / "w.pth").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"w.pth: cannot be read as a weights file .*cut short"):
+    with pytest.raises(UserError, match=r"w.pth: truncated or damaged: not a checkpoint"):
         load_imagenet_state(tmp_path / "w.pth")
 
 
@@ -135,7 +135,7 @@ def test_file_of_another_kind_is_named(tmp_path):
     put(tmp_path / "page.pth", b"<html>not found</html>")
     put(tmp_path / "empty.pth", b"")
     for name in ("page.pth", "empty.pth", "nowhere.pth"):
-        with pytest.raises(UserError, match=rf"{name}: cannot be read as a weights file"):
+        with pytest.raises(UserError, match=rf"{name}: (no such checkpoint|.*not a checkpoint|holds)"):
             load_imagenet_state(tmp_path / name)
 
 

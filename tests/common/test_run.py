@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 
+import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -246,3 +247,19 @@ def test_run_folder_that_is_a_file_is_named(make_run, folder):
     folder.write_text("a file")
     with pytest.raises(UserError, match="run"):
         make_run(folder)
+
+
+@pytest.mark.xfail(strict=True, reason="only checkpoints and events are removed: pictures of the old run stay")
+def test_overwrite_leaves_no_picture_of_the_old_run(make_run, folder):
+    with make_run(folder) as run:
+        (run.images / "validate_99.png").write_bytes(b"old")
+    with make_run(folder, overwrite=True) as run:
+        assert list(run.images.iterdir()) == []
+
+
+@pytest.mark.xfail(strict=True, raises=TypeError, reason="numpy's float32 and integers are no JSON: a traceback")
+@pytest.mark.parametrize("value", [np.float32(0.5), np.int64(3)])
+def test_numpy_scalars_are_recorded_like_tensors(make_run, folder, value):
+    with make_run(folder) as run:
+        run.record(0, "valid", acc=value)
+        assert run.history("valid")[0]["acc"] == value

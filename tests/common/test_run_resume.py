@@ -281,3 +281,11 @@ def test_metrics_that_a_power_cut_lost_are_not_filled_with_zeros(make_run, inter
     with suppress(UserError), make_run(interrupted, resume="auto") as run:
         run.load_last()
     assert b"\0" not in (interrupted / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.xfail(strict=True, reason="--quirk is compared as it was typed, not by what it comes to")
+def test_quirk_that_spells_out_its_default_is_no_changed_flag(make_run, folder):
+    with suppress(Interruption), make_run(folder, quirk=[], quirks={"skip": "official"}) as run:
+        train(run, [0])
+        raise Interruption
+    assert make_run(folder, resume="auto", quirk=["skip=official"], quirks={"skip": "official"}).resumed

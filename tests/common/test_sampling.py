@@ -1,8 +1,11 @@
 """Batches that are a function of seed, epoch and index alone, however many processes share them."""
 
+from contextlib import suppress
+from itertools import chain
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
@@ -28,6 +31,7 @@ class Echo(Dataset):
         return draw.index, draw.rng().random()
 
 
+@settings(deadline=None)
 @given(
     world=st.integers(1, 4),
     share=st.integers(1, 5),
@@ -43,14 +47,15 @@ def test_processes_together_see_the_batches_of_a_single_one(world, share, size, 
     for step, batch in enumerate(alone):
         parts = [batches[step] for batches in shares]
         assert {len(part) for part in parts} == {share}
-        assert sorted(sum(parts, [])) == sorted(batch)
+        assert sorted(chain(*parts)) == sorted(batch)
 
 
+@settings(deadline=None)
 @given(batch_size=st.integers(1, 9), size=st.integers(9, 60), epoch=st.integers(0, 9))
 def test_epoch_shows_each_sample_once_and_drops_the_incomplete_batch(batch_size, size, epoch):
     batches = indices(drawn(size, batch_size, epoch=epoch))
     assert {len(batch) for batch in batches} == {batch_size}
-    seen = sum(batches, [])
+    seen = list(chain(*batches))
     assert len(seen) == len(set(seen)) == size - size % batch_size
     assert set(seen) <= set(range(size))
 
@@ -60,7 +65,7 @@ def test_order_is_a_function_of_seed_and_epoch():
     assert indices(drawn(50, 5)) == first
     assert indices(drawn(50, 5, epoch=1)) != first
     assert indices(drawn(50, 5, seed=4)) != first
-    assert sum(first, []) != sorted(sum(first, []))
+    assert list(chain(*first)) != sorted(chain(*first))
 
 
 def test_later_epoch_needs_no_earlier_one():
@@ -95,6 +100,7 @@ def test_batch_larger_than_the_training_set_is_an_error():
     assert len(ShuffledBatches(6, 6, seed=0)) == 1
 
 
+@settings(deadline=None)
 @given(draws=st.lists(st.builds(Draw, *[st.integers(0, 2**33)] * 3), min_size=2, max_size=6, unique=True))
 def test_generator_of_a_draw_does_not_depend_on_the_others(draws):
     forwards = {draw: draw.rng().random() for draw in draws}
@@ -115,7 +121,8 @@ def test_generator_leaves_the_global_one_alone():
     assert np.random.get_state()[1].tolist() == before
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_neither_order_nor_augmentation(workers):
     def epoch(num_workers: int) -> list[list[float]]:
         batches = ShuffledBatches(12, 4, seed=5)
@@ -126,12 +133,13 @@ def test_workers_change_neither_order_nor_augmentation(workers):
     assert epoch(workers) == epoch(0)
 
 
+@settings(deadline=None)
 @given(size=st.integers(0, 40), world=st.integers(1, 6))
 def test_shares_are_all_samples_once_in_order(size, world):
     shares = [Share(size, rank, world) for rank in range(world)]
     assert all(len(share) == len(list(share)) for share in shares)
     assert all(list(share) == sorted(share) for share in shares)
-    assert sorted(sum(map(list, shares), [])) == list(range(size))
+    assert sorted(chain(*shares)) == list(range(size))
 
 
 def test_single_process_has_all_samples():
@@ -142,10 +150,8 @@ def test_single_process_has_all_samples():
     strict=True, raises=ValueError, reason="seeding takes -1, numpy's SeedSequence does not: a traceback"
 )
 def test_negative_seed_is_an_error_or_works():
-    try:
+    with suppress(UserError):
         drawn(4, 2, seed=-1)
-    except UserError:
-        pass
 
 
 @pytest.mark.xfail(
