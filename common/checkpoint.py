@@ -68,7 +68,7 @@ def safe_load(path: Path, allowed: list[Any] | None = None) -> Any:
     try:
         with torch.serialization.safe_globals(allowed or []):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
+    except PermissionError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:
         # torch raises RuntimeError, UnpicklingError, EOFError, KeyError or zipfile errors, by the kind of damage

@@ -133,7 +133,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
 
-def check_precision(device: torch.device, precision: str) -> None:
+def check_precision(device: torch.device, precision: str, procs: Processes) -> None:
     """Refuse what the device cannot do, warn once of what it only emulates.
 
     Raises UserError for fp16 on a CPU. bf16 on a CPU without the instructions takes 12 to 25 times longer.
@@ -142,7 +142,7 @@ def check_precision(device: torch.device, precision: str) -> None:
         return
     if precision == "fp16":
         raise UserError("--precision fp16: a CPU has no use for it; take bf16 or fp32")
-    if precision == "bf16" and not cpu_has_bf16():
+    if precision == "bf16" and not cpu_has_bf16() and procs.first:
         print(
             f"warning: --precision bf16 is emulated on this processor ({cpu_capability()}): expect it 12 to 25 times "
             "slower than fp32",

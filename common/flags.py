@@ -21,7 +21,7 @@ class Quirk:
 
 class _ListQuirks(argparse.Action):
     def __init__(self, quirks: list[Quirk], **kwargs: object) -> None:
-        super().__init__(nargs=0, **kwargs)
+        super().__init__(nargs=0, default=argparse.SUPPRESS, **kwargs)
         self.quirks = quirks
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:

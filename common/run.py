@@ -72,6 +72,8 @@ class Run:
             "shortened": args.max_steps is not None,
             **facts,
         }
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"--run-dir {self.folder}: is a file, expected a folder")
         self._auto = args.resume == "auto" and not args.overwrite
         self._found = None if args.overwrite else _read_json(self.folder / "run.json")
         saved = self.last.exists() or self.previous.exists()
@@ -82,8 +84,6 @@ class Run:
         self._purge_step: int | None = None
 
     def _check_folder(self, args: Namespace, saved: bool) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(f"--run-dir {self.folder}: is a file, expected a folder")
         if saved and self._found is None and not args.overwrite:
             raise UserError(f"{self.folder}: holds checkpoints but no run.json; start anew with --overwrite")
         if self._found is None:
@@ -99,8 +99,9 @@ class Run:
             changed = [key for key in now if key not in FREE and key in before and before[key] != now[key]]
             if changed:
                 key = changed[0]
+                flag = "quirk" if key == "quirks" else key.replace("_", "-")
                 raise UserError(
-                    f"{self.folder}: --resume auto with --{key.replace('_', '-')} {now[key]}, but the run there had "
+                    f"{self.folder}: --resume auto with --{flag} {now[key]}, but the run there had "
                     f"{before[key]}; give the same flags, or start anew with --overwrite"
                 )
 
@@ -135,6 +136,8 @@ class Run:
 
     def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
         if not self.procs.first:
+            if isinstance(error, UserError):  # what the first process may not have met
+                print(f"error: process {self.procs.rank}: {error}", file=sys.stderr, flush=True)
             return
         self.facts["state"] = "finished" if kind is None else "failed"
         self.facts["why"] = None if kind is None else f"{kind.__name__}: {error}"
@@ -218,9 +221,12 @@ class Run:
         progress = {"epoch": epoch, "samples": self._samples, "seconds": self._seconds}
 
         def announce(digest: str) -> None:
-            hashes["previous.pt"], hashes["last.pt"] = hashes.get("last.pt"), digest
+            kept = self.last.exists()
+            if kept:
+                hashes["previous.pt"] = hashes["last.pt"]
+            hashes["last.pt"] = digest
             self._write_facts()
-            if self.last.exists():
+            if kept:
                 os.replace(self.last, self.previous)
 
         save_atomically({**state, "run": {**files, **progress}}, self.last, before_rename=announce)
@@ -232,11 +238,14 @@ class Run:
         """
         known = set((self._found or {}).get("checkpoints", {}).values())
         for path in (self.last, self.previous):
-            if path.exists() and sha256_of(path) in known:
+            digest = sha256_of(path) if path.exists() else None
+            if digest in known:
                 state = safe_load(path)
+                if self.procs.first:
+                    self.facts["checkpoints"][path.name] = digest
                 self._rewind(state["run"])
                 return state
-            if path.exists():
+            if digest is not None:
                 self.note(f"{path}: damaged (its hash is not the one in run.json): falling back to the one before")
                 self.procs.wait()  # all have read it
                 if self.procs.first:

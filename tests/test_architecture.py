@@ -185,7 +185,6 @@ def test_shared_layer_names_no_paper():
     assert named == []
 
 
-@pytest.mark.xfail(strict=True, reason="common.cuda.process_group has no return type: Iterator[None]")
 def test_public_definitions_have_docstrings_and_types():
     assert definition_breaches(ROOT) == []
 

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     start_again_with_torchrun(args.gpu, MODULE, argv)
     procs = processes()
     device = select_device(args.gpu, procs)
-    check_precision(device, args.precision)
+    check_precision(device, args.precision, procs)
     with process_group(device, procs):
         segment(args, argv, device, procs)
 

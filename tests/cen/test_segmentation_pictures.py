@@ -142,7 +142,6 @@ def test_quirk_depth_picture_reaches_the_files(run, flags):
     assert not (drawn[1] == drawn[1][..., :1]).all()
 
 
-@pytest.mark.xfail(strict=True, reason="cv2.imwrite says False where it cannot write; write_picture does not look")
 def test_picture_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises((UserError, OSError), match=r"missing/validate_0\.png"):
         write_picture(tmp_path / "missing" / "validate_0.png", np.zeros((H, W, 3), np.uint8))

@@ -212,17 +212,13 @@ def test_imagenet_file_of_the_flags_is_loaded_and_described(narrow, imagenet, tm
     assert load_imagenet(model, 50, str(path))["standin"] is True
 
 
-def test_imagenet_file_of_a_shallower_resnet_is_refused(narrow, tmp_path):
-    with pytest.raises(UserError, match=r"layer3\.6"):
-        load_imagenet(narrow(enc=101), 101, str(imagenet_file(tmp_path, 50)))
-
-
-@pytest.mark.xfail(
-    strict=True, reason="load_imagenet does not hand the depth to load_imagenet_state: the first blocks are taken"
-)
-def test_imagenet_file_of_a_deeper_resnet_is_refused(narrow, tmp_path):
-    with pytest.raises(UserError, match=r"ResNet-50|--enc"):
-        load_imagenet(narrow(), 50, str(imagenet_file(tmp_path, 101)))
+@pytest.mark.parametrize(("asked", "given"), [(101, 50), (50, 101)])
+def test_imagenet_file_of_another_depth_is_refused_and_changes_nothing(narrow, tmp_path, asked, given):
+    model = narrow(enc=asked)
+    before = copied(model)
+    with pytest.raises(UserError, match=f"ResNet-{asked}"):
+        load_imagenet(model, asked, str(imagenet_file(tmp_path, given)))
+    assert same(model, before)
 
 
 @pytest.mark.parametrize(("quirk", "epoch"), [("official", 7), ("fixed", 8)])

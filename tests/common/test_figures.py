@@ -50,7 +50,6 @@ def test_file_is_of_the_latest_epoch_and_the_board_keeps_all(make_run, tmp_path)
     np.testing.assert_array_equal(pixels(tmp_path / "run/images/gates.png"), pictures[1])
 
 
-@pytest.mark.xfail(strict=True, reason="canvas.draw() and savefig() each draw it, against the docstring")
 def test_figure_is_drawn_once(make_run, tmp_path, monkeypatch):
     drawn = []
     draw = Figure.draw

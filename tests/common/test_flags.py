@@ -127,13 +127,11 @@ def test_other_words_are_no_booleans(text):
         boolean(text)
 
 
-@pytest.mark.xfail(strict=True, reason="a second --quirk silently replaces the first; it should add to it")
 def test_quirks_may_be_given_one_by_one():
     args = parser().parse_args(["--quirk", "skip=paper", "--quirk", "padding=fixed"])
     assert parse_quirks(args.quirk, QUIRKS) == {"skip": "paper", "padding": "fixed"}
 
 
-@pytest.mark.xfail(strict=True, reason="--max-steps below 1 is taken, and ends later in a traceback")
 @pytest.mark.parametrize("steps", ["0", "-1"])
 def test_epoch_of_no_steps_is_refused(steps):
     with pytest.raises(UserError, match="--max-steps"):

@@ -101,7 +101,6 @@ def test_sums_over_processes_need_the_counts_alone():
     assert segmentation_scores(counts * 10**12) == segmentation_scores(counts)
 
 
-@pytest.mark.xfail(strict=True, reason="a prediction of K or more is counted in the next row, -1 in the one before")
 @pytest.mark.parametrize("predicted", [3, -1])
 def test_prediction_that_is_no_class_is_not_taken_for_another_pair(predicted):
     counts = counted(3, np.array([[1]]), np.array([[predicted]]))

@@ -234,7 +234,6 @@ def test_damaged_record_is_named(make_run, folder):
         make_run(folder)
 
 
-@pytest.mark.xfail(strict=True, reason="Run reads run.json before it asks for --overwrite, so the advice does not help")
 def test_damaged_record_can_be_overwritten_as_its_error_says(make_run, folder):
     folder.mkdir()
     (folder / "run.json").write_text('{"state": "fin')
@@ -242,14 +241,12 @@ def test_damaged_record_can_be_overwritten_as_its_error_says(make_run, folder):
         assert read(folder)["state"] == "running"
 
 
-@pytest.mark.xfail(strict=True, raises=NotADirectoryError, reason="--run-dir that names a file is a traceback")
 def test_run_folder_that_is_a_file_is_named(make_run, folder):
     folder.write_text("a file")
     with pytest.raises(UserError, match="run"):
         make_run(folder)
 
 
-@pytest.mark.xfail(strict=True, reason="only checkpoints and events are removed: pictures of the old run stay")
 def test_overwrite_leaves_no_picture_of_the_old_run(make_run, folder):
     with make_run(folder) as run:
         (run.images / "validate_99.png").write_bytes(b"old")
@@ -257,7 +254,6 @@ def test_overwrite_leaves_no_picture_of_the_old_run(make_run, folder):
         assert list(run.images.iterdir()) == []
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="numpy's float32 and integers are no JSON: a traceback")
 @pytest.mark.parametrize("value", [np.float32(0.5), np.int64(3)])
 def test_numpy_scalars_are_recorded_like_tensors(make_run, folder, value):
     with make_run(folder) as run:

@@ -146,17 +146,11 @@ def test_single_process_has_all_samples():
     assert list(Share(4)) == [0, 1, 2, 3]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="seeding takes -1, numpy's SeedSequence does not: a traceback"
-)
 def test_negative_seed_is_an_error_or_works():
     with suppress(UserError):
         drawn(4, 2, seed=-1)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="SeedSequence pads with zeros: [seed, epoch] and [seed, epoch, 0] are one stream"
-)
 def test_order_and_first_sample_have_generators_of_their_own():
     (batch,) = indices(drawn(30, 30, seed=3, epoch=5))
     assert batch != Draw(3, 5, 0).rng().permutation(30).tolist()
