@@ -21,7 +21,7 @@ QUIRKS = [
     Quirk(
         "resume_epoch",
         ("official", "fixed"),
-        "a published checkpoint's epoch is trained again, or training goes on with the next (ours always go on)",
+        "a published checkpoint's epoch is trained again, or training goes on with the next (last.pt: always)",
     ),
     Quirk("depth_picture", ("official", "fixed"), "--save-image draws depth grey, or in the magma map"),
 ]

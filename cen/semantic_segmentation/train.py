@@ -159,8 +159,12 @@ def finish(
         report(run, progress.done, validation, progress.seen)
         progress.last = {"epoch": progress.done, **validation.metrics()}
     run.print(f"All stages are now finished. Best Val is {progress.score.best:.3f}")
-    best = progress.best or progress.last
-    for protocol, scores in (("official", best), ("clean", progress.last)):
+    if progress.best is None and progress.score.best > 0:
+        run.print("test  official  no epoch was better than the checkpoint that training went on from")
+        finals = {"clean": progress.last}
+    else:
+        finals = {"official": progress.best or progress.last, "clean": progress.last}
+    for protocol, scores in finals.items():
         run.record(split="test", final=True, protocol=protocol, **scores)
         kind = "best epoch, selected on these images" if protocol == "official" else "last epoch"
         run.print(

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.readers.nyudv2 import IGNORE
+
 Sample = dict[str, np.ndarray]
 
 RGB_MEANS = (123.675, 116.28, 103.53)  # 255 times the ImageNet means
@@ -187,6 +189,8 @@ class TrainTransform:
         sample = pad(sample, self.crop_size, RGB_MEANS, self.ignore_label, self.zero_depth_padding)
         sample = random_mirror(sample, rng)
         sample = random_crop(sample, rng, self.crop_size)
+        if self.ignore_label != IGNORE:
+            sample["mask"] = np.where(sample["mask"] == IGNORE, np.uint8(self.ignore_label), sample["mask"])
         sample = resize_inputs(sample, self.input_size)
         return to_tensor(normalise(sample, self.norm))
 

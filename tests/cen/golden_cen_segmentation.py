@@ -193,9 +193,7 @@ def validation(case: Case) -> dict[str, Any]:
     def see(batch: dict[str, Tensor], maps: list[Tensor]) -> None:
         confusions.append(torch.stack([count(batch["mask"], m, case.config["num_classes"]) for m in maps]))
 
-    found = validate(
-        Answers(logits), batches, names, case.config["num_classes"], torch.device("cpu"), see=see
-    )
+    found = validate(Answers(logits), batches, names, case.config["num_classes"], torch.device("cpu"), see=see)
     return {
         "confusion": torch.stack(confusions).sum(0),
         "scores": np.stack([as_row(score) for score in found.outputs.values()]),

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from segmentation_runs import command, write_inputs
 
 from cen.semantic_segmentation.main import main
 from common.errors import UserError
+from segmentation_runs import command, write_inputs
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from segmentation_runs import command, facts, log_lines, write_inputs
 
 from cen.semantic_segmentation.main import main
+from segmentation_runs import command, facts, log_lines, write_inputs
 
 
 @pytest.fixture(scope="module")

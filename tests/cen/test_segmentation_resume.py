@@ -6,11 +6,11 @@ import time
 
 import pytest
 import torch
-from segmentation_runs import assert_same_checkpoint, command, facts, log_lines, write_inputs
 
 from cen.semantic_segmentation import train
 from cen.semantic_segmentation.main import main
 from common.errors import UserError
+from segmentation_runs import assert_same_checkpoint, command, facts, log_lines, write_inputs
 
 STEPS = 8  # four epochs of two steps
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cen.semantic_segmentation.evaluate import Validation
 from cen.semantic_segmentation.progress import Progress
 from cen.semantic_segmentation.schedule import BestScore, epoch_plans
+from cen.semantic_segmentation.train import finish
 from common.metrics import SegmentationScores
 
 LR_ENC, LR_DEC = (3.0, 2.0, 1.0), (0.3, 0.2, 0.1)
@@ -144,3 +145,30 @@ def test_validation_phase_of_our_checkpoint_is_that_of_the_run_before():
     assert again.plan_start == 3
     assert [plan.epoch for plan in plans([9], 3, again.plan_start) if plan.epoch > again.done] == [6, 7, 8]
     assert validated(plans([9], 3, again.plan_start)) == [5, 8]
+
+
+def finished(run, start, *mious):
+    """The printed lines of the end of a run that validated its epochs with these scores."""
+    progress = Progress(start)
+    for epoch, miou in enumerate(mious, start["epoch_start"]):
+        progress.take(epoch, validation(miou))
+        progress.done = epoch
+    finish(None, run, None, None, progress)
+    return run.printed
+
+
+def test_end_of_a_run_says_the_best_and_the_last_epoch(run):
+    assert finished(run, FRESH, 30.0, 40.0, 40.0, 35.0) == [
+        "All stages are now finished. Best Val is 40.000",
+        "test  official  pixel_acc 80.00  mean_acc 70.00  miou 40.00  (best epoch, selected on these images: 1)",
+        "test  clean     pixel_acc 80.00  mean_acc 70.00  miou 35.00  (last epoch: 3)",
+    ]
+    assert [(entry["protocol"], entry["miou"], entry["epoch"]) for entry in run.history("test")] == [
+        ("official", 40.0, 1),
+        ("clean", 35.0, 3),
+    ]
+
+
+def test_epoch_that_is_worse_than_the_checkpoint_started_from_is_not_called_the_best(run):
+    lines = finished(run, {"epoch_start": 4, "best_val": 50.0}, 30.0)
+    assert not [line for line in lines if "miou 30.00" in line and "best epoch" in line]

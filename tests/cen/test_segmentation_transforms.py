@@ -249,3 +249,12 @@ def test_validation_without_one_shows_every_labelled_pixel():
     tensors = ValTransform(None, RAW)(sample(7, 9, surplus=(3, 1)))
     for key in ("rgb", "depth"):
         assert torch.equal(tensors[key][0].long(), tensors["mask"])
+
+
+def test_another_ignore_label_takes_the_place_of_the_masks_own():
+    chain = TrainTransform(5, 1.0, 1.0, 10, None, 77, RAW)
+    given = sample(6, 6)
+    given["mask"][2, 2] = 255
+    mask = chain(given, np.random.default_rng(0))["mask"]
+    assert (mask == 77).sum() == 1 + (100 - 36)
+    assert not (mask == 255).any()
