@@ -54,7 +54,7 @@ def test_each_seed_has_a_folder_of_its_own():
 def test_standin_keeps_what_makes_the_row_and_validates_the_last_epoch_of_each_stage():
     for row, args in commands("--standin"):
         protocol = CEN.rows[row].protocol
-        for flag in ("enc", "input", "lamda", "bn_threshold"):
+        for flag in ("input", "lamda", "bn_threshold"):
             assert same_value(vars(args)[flag], protocol[flag])
         assert args.train_dir == args.val_dir == "data/standins/nyudv2"
         assert all(epochs % args.val_every == 0 for epochs in args.num_epoch)
