@@ -1,4 +1,4 @@
-"""A narrow network with lively norms, and a run that only remembers what it is told."""
+"""Small inputs for whole runs; a narrow network with lively norms; a run that only remembers what it is told."""
 
 from pathlib import Path
 
@@ -9,6 +9,21 @@ from torch import nn
 from cen.semantic_segmentation.flags import parser, resolve
 from cen.semantic_segmentation.model import RefineNet
 from common.cuda import Processes
+from segmentation_runs import write_inputs
+
+
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory):
+    """Small data and weights for whole runs of the command."""
+    folder = tmp_path_factory.mktemp("originals")
+    write_inputs(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inputs(originals):
+    """The same, for tests that change nothing there."""
+    return originals
 
 
 @pytest.fixture(scope="session")

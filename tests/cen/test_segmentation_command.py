@@ -15,17 +15,10 @@ from PIL import Image
 from cen.semantic_segmentation.main import main
 from reproductions.reported import FOLDER, load
 from reproductions.runs import read_run
-from segmentation_runs import command, facts, log_lines, write_inputs
+from segmentation_runs import command, facts, log_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ["--num-epoch", "1", "--lr-enc", "1e-3", "--lr-dec", "1e-3"]
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    write_inputs(folder)
-    return folder
 
 
 def metrics(run_dir, split):

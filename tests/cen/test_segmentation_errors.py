@@ -12,14 +12,7 @@ from PIL import Image
 
 from cen.semantic_segmentation.main import main
 from common.errors import UserError
-from segmentation_runs import command, write_inputs
-
-
-@pytest.fixture(scope="module")
-def originals(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("originals")
-    write_inputs(folder)
-    return folder
+from segmentation_runs import command
 
 
 @pytest.fixture

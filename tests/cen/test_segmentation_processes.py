@@ -7,14 +7,7 @@ import sys
 import pytest
 
 from cen.semantic_segmentation.main import main
-from segmentation_runs import command, facts, log_lines, write_inputs
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    write_inputs(folder)
-    return folder
+from segmentation_runs import command, facts, log_lines
 
 
 def torchrun(argv, cwd):

@@ -10,16 +10,9 @@ import torch
 from cen.semantic_segmentation import train
 from cen.semantic_segmentation.main import main
 from common.errors import UserError
-from segmentation_runs import assert_same_checkpoint, command, facts, log_lines, write_inputs
+from segmentation_runs import assert_same_checkpoint, command, facts, log_lines
 
 STEPS = 8  # four epochs of two steps
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    write_inputs(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
