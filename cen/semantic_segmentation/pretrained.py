@@ -25,6 +25,9 @@ PUBLISHED_GLOBALS = [
     np.dtypes.Float64DType,
 ]
 
+# Stands in every checkpoint that this script writes, so that none is taken for a published one.
+MADE_BY = "multimodal-fusion: cen.semantic_segmentation"
+
 
 def imagenet_name(name: str) -> str:
     """The torchvision name behind a network's name: no `module.`, no `.bn_<i>`."""
@@ -79,7 +82,7 @@ def load_checkpoint(model: nn.Module, path: Path) -> tuple[dict[str, Any], dict[
     load_published(model, content["segmenter"], path, hint)
     content["epoch_start"] = int(content.get("epoch_start", 0))
     content["best_val"] = float(content.get("best_val", 0.0))
-    facts = {"file": shown_path(path), "sha256": sha256_of(path), "ours": "ours" in content}
+    facts = {"file": shown_path(path), "sha256": sha256_of(path), "ours": content.get("made_by") == MADE_BY}
     return content, facts
 
 

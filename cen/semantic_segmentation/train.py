@@ -17,6 +17,7 @@ from cen.semantic_segmentation.losses import segmentation_loss
 from cen.semantic_segmentation.model import RefineNet
 from cen.semantic_segmentation.optimizers import stage_optimizers, update
 from cen.semantic_segmentation.pictures import ValidationPictures
+from cen.semantic_segmentation.pretrained import MADE_BY
 from cen.semantic_segmentation.progress import Progress, random_state
 from cen.semantic_segmentation.scales import draw_exchange, record_scales
 from cen.semantic_segmentation.schedule import EpochPlan, epoch_plans
@@ -78,8 +79,9 @@ def train(
         rng = run.procs.gather(random_state(run.device))
         state = progress.state(plan.epoch, optimizers, scaler, rng)
         weights = {f"module.{name}": value for name, value in model.state_dict().items()}
-        best = {"segmenter": weights, "epoch_start": plan.epoch, "best_val": progress.score.best} if is_best else None
-        run.save(plan.epoch, {"segmenter": weights, **state}, best)
+        content = {"segmenter": weights, "made_by": MADE_BY}
+        best = {**content, "epoch_start": plan.epoch, "best_val": progress.score.best} if is_best else None
+        run.save(plan.epoch, {**content, **state}, best)
         run.procs.wait()
 
     finish(args, run, model, val_batches, progress)

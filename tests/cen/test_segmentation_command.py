@@ -58,11 +58,12 @@ def test_last_lines_are_those_of_the_readme(inputs, tmp_path):
 @pytest.mark.parametrize("names", [["rgb"], ["depth"], ["rgb", "depth", "rgb"]], ids="-".join)
 def test_one_and_three_streams_train_and_evaluate(inputs, tmp_path, names):
     main(command(inputs, tmp_path / "train", *SHORT, "-i", *names))
-    last = tmp_path / "train" / "checkpoints" / "last.pt"
-    main(command(inputs, tmp_path / "eval", "-i", *names, "--evaluate", "--resume", str(last), "--save-img", "1"))
+    best = tmp_path / "train" / "checkpoints" / "best.pt"
+    main(command(inputs, tmp_path / "eval", "-i", *names, "--evaluate", "--resume", str(best), "--save-img", "1"))
     trained, evaluated = metrics(tmp_path / "train", "valid")[-1], metrics(tmp_path / "eval", "valid")[-1]
     assert trained == evaluated
     assert sum(key.startswith("weight_") for key in trained) == len(names)
+    assert facts(tmp_path / "eval")["checkpoint"]["ours"] is True
     panel = Image.open(tmp_path / "eval" / "images" / "validate_0.png")
     assert panel.size == ((len(names) + 2) * 64, 48)
     assert len(list((tmp_path / "eval" / "images").iterdir())) == 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cen.semantic_segmentation.pretrained import (
+    MADE_BY,
     imagenet_name,
     load_checkpoint,
     load_imagenet,
@@ -58,7 +59,7 @@ def test_published_checkpoint_loads(narrow, tmp_path, leave_out, numpy_1):
 
 
 def test_our_checkpoint_is_known_as_ours(narrow, tmp_path):
-    path = published(narrow(), tmp_path / "last.pt", ours={"best": 51.1})
+    path = published(narrow(), tmp_path / "last.pt", ours={"best": 51.1}, made_by=MADE_BY)
     content, facts = load_checkpoint(narrow(), path)
     assert facts["ours"] is True
     assert content["ours"] == {"best": 51.1}
