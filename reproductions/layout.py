@@ -182,6 +182,26 @@ def provenance(lines: Iterable[Provenance]) -> Table:
     return Table((*header, "wall time", "command"), tuple(rows))
 
 
+def provenance_by_row(lines: Sequence[Provenance]) -> Table:
+    """A line for all runs of a row: where they are, and the command of the first."""
+    header = ("row", "runs", "protocol", "revision", "hardware", "wall time of each", "command of the first")
+    rows = []
+    for row in dict.fromkeys(line.row for line in lines):
+        runs = [line for line in lines if line.row == row]
+        seconds = sorted(run.wall_seconds for run in runs)
+        times = " to ".join(dict.fromkeys(map(duration, (seconds[0], seconds[-1]))))
+        alike = (_each(run.protocol for run in runs), _each(run.revision for run in runs))
+        folder = runs[0].run.rsplit("/", 1)[0]
+        rows.append(
+            (row, f"{folder} ({len(runs)})", *alike, _each(run.hardware for run in runs), times, runs[0].command)
+        )
+    return Table(header, tuple(rows))
+
+
+def _each(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))
+
+
 def left_out(items: Iterable[LeftOut]) -> Table:
     """Folders that do not count, and why."""
     return Table(("folder", "reason"), tuple((item.folder.as_posix(), item.reason) for item in items))

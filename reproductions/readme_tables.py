@@ -21,7 +21,7 @@ from common.errors import UserError, run_main
 from reproductions.blocks import Block
 from reproductions.comparison import Comparison, compare
 from reproductions.golden_record import load_golden_record
-from reproductions.layout import provenance, reported_tables, standins, summary
+from reproductions.layout import provenance_by_row, reported_tables, standins, summary
 from reproductions.render_markdown import render_markdown
 from reproductions.reported import load_all
 from reproductions.runs import Run, find_runs
@@ -95,7 +95,7 @@ def fill(text: str, tables: dict[str, str], file: Path) -> str:
 
 def _behind(one: Comparison, roles: Iterable[str]) -> list[Block]:
     lines = [line for line in one.provenance if line.role in roles]
-    return [provenance(lines)] if lines else []
+    return [provenance_by_row(lines)] if lines else []
 
 
 if __name__ == "__main__":
