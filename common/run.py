@@ -104,6 +104,12 @@ class Run:
                     f"{self.folder}: --resume auto with --{flag} {now[key]}, but the run there had "
                     f"{before[key]}; give the same flags, or start anew with --overwrite"
                 )
+            data = [facts.get("dataset", {}).get("fingerprint") for facts in (self._found, self.facts)]
+            if data[0] != data[1]:
+                raise UserError(
+                    f"{self.folder}: --resume auto on other data than before (their fingerprint has changed); give "
+                    "back the same, or start anew with --overwrite"
+                )
 
     def __enter__(self) -> "Run":
         self.procs.wait()  # all have looked at the folder before the first one changes it
@@ -118,6 +124,7 @@ class Run:
             "ended": None,
             "state": "running",
             "why": None,
+            "git_at_start": earlier.get("git_at_start", self.facts["git"]),
             "weights": earlier.get("weights", self.facts.get("weights")),
             "checkpoint": earlier.get("checkpoint", self.facts.get("checkpoint")),
             "checkpoints": earlier.get("checkpoints", {}),

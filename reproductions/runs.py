@@ -76,8 +76,9 @@ class Run:
 
     @property
     def committed(self) -> bool:
-        """Whether all of the code behind it has a revision."""
-        return bool(self.info["git"] and self.info["git"]["clean"])
+        """Whether all of the code behind it has one revision, from its start to its end."""
+        git = self.info["git"]
+        return bool(git and git["clean"]) and self.info.get("git_at_start", git) == git
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,9 @@ def _place_standin(run: Run, row: Row, rows: RowRuns) -> str | None:
 
 def _why_not(run: Run, row: Row, paper: Paper) -> str | None:
     if not run.committed:
-        return "uncommitted changes" if run.info["git"] else "no git revision"
+        git = run.info["git"]
+        changes = "uncommitted changes" if git and not git["clean"] else "went on under another revision"
+        return changes if git else "no git revision"
     weights, checkpoint, evaluate = (run.info[key] for key in ("weights", "checkpoint", "evaluate"))
     if evaluate and (checkpoint is None or checkpoint["ours"]):
         return "evaluation of a checkpoint of ours: the run that trained it counts"

@@ -333,3 +333,24 @@ def test_quirk_that_spells_out_its_default_is_no_changed_flag(make_run, folder):
     assert make_run(folder, resume="auto", quirk=["skip=official"], quirks={"skip": "official"}).resumed
     with pytest.raises(UserError, match=r"'paper'.*but the run there had .*'official'"):
         make_run(folder, resume="auto", quirk=["skip=paper"], quirks={"skip": "paper"})
+
+
+def test_other_data_than_before_is_refused(make_run, folder):
+    def data(fingerprint: str) -> dict[str, object]:
+        return {"dataset": {"name": "toy", "fingerprint": fingerprint}}
+
+    with suppress(Interruption), make_run(folder, facts=data("aa")) as run:
+        train(run, [0])
+        raise Interruption
+    with pytest.raises(UserError, match="on other data than before"):
+        make_run(folder, facts=data("bb"), resume="auto")
+    assert make_run(folder, facts=data("aa"), resume="auto").resumed
+
+
+def test_revision_at_the_start_is_kept(make_run, interrupted, monkeypatch):
+    before = read(interrupted)["git"]
+    monkeypatch.setattr("common.provenance.git_state", lambda: {"revision": "another", "clean": True})
+    with make_run(interrupted, resume="auto"):
+        found = read(interrupted)
+    assert found["git"]["revision"] == "another"
+    assert found["git_at_start"] == before

@@ -45,6 +45,7 @@ def test_newest_run_of_a_seed_counts_once(write_run, selected):
         ({"row": "other"}, "names no row of duet: --row other"),
         ({"git": None}, "no git revision"),
         ({"inside": {"git.clean": False}}, "uncommitted changes"),
+        ({"git_at_start": {"revision": "before", "clean": True}}, "went on under another revision"),
         ({"inside": {"weights.published": False}}, "starts from weights that are not the published ones"),
         ({"inside": {"dataset.name": "toy2"}}, "protocol differs: dataset toy2, not toy"),
         ({"inside": {"dataset.samples": [50, 20]}}, "protocol differs: samples 50 20, not 100 20"),
