@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from cen.exchange import ScaleSlice, is_kept
@@ -97,6 +98,7 @@ def _development(names: list[str], blocks: list[str], history: list[dict[str, fl
         )
         axis.set_title(name)
         axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     _name_blocks(axes[0], blocks)
     figure.colorbar(image, ax=list(axes), label="share of channels replaced")
     figure.suptitle("Share of exchanged channels over training")

@@ -24,9 +24,9 @@ def script(name, *options):
     return subprocess.run(arguments, capture_output=True, text=True, env=environment, cwd="/", check=False)
 
 
-def commands(*options):
-    """(row, its parsed flags) of every run that Table 2 would start."""
-    done = script("table2_cen.sh", "--dry-run", *options)
+def commands(*options, table="table2_cen.sh"):
+    """(row, its parsed flags) of every run that the table would start."""
+    done = script(table, "--dry-run", *options)
     assert done.returncode == 0, done.stderr
     prefix = "+ python -m cen.semantic_segmentation.main "
     lines = [line.removeprefix(prefix) for line in done.stdout.splitlines() if line.startswith(prefix)]
@@ -34,9 +34,16 @@ def commands(*options):
     return [(args.row, args) for args in parsed]
 
 
-def test_rows_have_the_flags_of_their_protocol():
-    found = commands("--data", "/data/elsewhere")
-    assert [row for row, _ in found] == ["refinenet_r101_rgb", "refinenet_r101_depth", "cen_r101", "cen_r152"]
+ROWS = {
+    "table1_cen.sh": ["ablation_private_bn", "ablation_l1", "cen_r101"],
+    "table2_cen.sh": ["refinenet_r101_rgb", "refinenet_r101_depth", "cen_r101", "cen_r152"],
+}
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_rows_have_the_flags_of_their_protocol(table):
+    found = commands("--data", "/data/elsewhere", table=table)
+    assert [row for row, _ in found] == ROWS[table]
     for row, args in found:
         flags, protocol = vars(args), CEN.rows[row].protocol
         assert {flag: flags[flag] for flag in protocol if not same_value(flags[flag], protocol[flag])} == {}
@@ -51,8 +58,13 @@ def test_each_seed_has_a_folder_of_its_own():
     assert all(args.gpu == [0, 1] for _, args in found)
 
 
-def test_standin_keeps_what_makes_the_row_and_validates_the_last_epoch_of_each_stage():
-    for row, args in commands("--standin"):
+def test_every_row_of_the_paper_that_a_command_runs_is_in_a_table():
+    assert {row for rows in ROWS.values() for row in rows} == set(CEN.rows)
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_standin_keeps_what_makes_the_row_and_validates_the_last_epoch_of_each_stage(table):
+    for row, args in commands("--standin", table=table):
         protocol = CEN.rows[row].protocol
         for flag in ("input", "lamda", "bn_threshold"):
             assert same_value(vars(args)[flag], protocol[flag])
