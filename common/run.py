@@ -210,9 +210,14 @@ class Run:
             self._board = SummaryWriter(str(self.folder), purge_step=self._purge_step)
         return self._board
 
-    def trained(self, samples: int, seconds: float) -> None:
-        """Count training samples and seconds, for the throughput in run.json."""
+    def trained(self, epoch: int, samples: int, seconds: float) -> None:
+        """Count an epoch's training samples and seconds: the throughput in run.json and TensorBoard.
+
+        Not in metrics.jsonl, which holds nothing but results.
+        """
         self._samples, self._seconds = self._samples + samples, self._seconds + seconds
+        if self.procs.first:
+            self.board.add_scalar("train/samples_per_second", samples / seconds, epoch)
 
     def save(self, epoch: int, state: dict[str, Any], best: dict[str, Any] | None = None) -> None:
         """Write last.pt (keeping the one before as previous.pt) and, if given, best.pt; by the first process.

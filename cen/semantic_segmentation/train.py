@@ -61,7 +61,7 @@ def train(
         losses = run.procs.gather(train_epoch(net, model, batches, optimizers, scaler, slices, plan, args, run))
         seconds = time.monotonic() - began
         progress.stage_seconds += seconds
-        run.trained(len(batches) * args.batch_size, seconds)
+        run.trained(plan.epoch, len(batches) * args.batch_size, seconds)
         run.record(plan.epoch, "train", loss=fmean(losses), lr_enc=plan.lr_enc, lr_dec=plan.lr_dec)
         record_scales(model, slices, args, plan.epoch, run)
 

@@ -86,7 +86,7 @@ class RememberedRun:
     def history(self, split):
         return [entry for entry in self.recorded if entry["split"] == split]
 
-    def trained(self, samples, seconds):
+    def trained(self, epoch, samples, seconds):
         pass
 
     def save(self, epoch, state, best=None):

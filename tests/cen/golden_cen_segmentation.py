@@ -1,6 +1,5 @@
 """What each golden component of CEN's segmentation is in this repository."""
 
-import io
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable
@@ -186,8 +185,8 @@ class Answers(nn.Module):
 
 def validation(case: Case) -> dict[str, Any]:
     logits, masks = case.numbered("logits"), case.tensors("masks")[0]
-    names = ["rgb", "depth", "rgb"][: len(logits) - 1]
-    batches = [{"mask": mask[None].long(), "rgb": mask, "depth": mask} for mask in masks]
+    names = ["rgb"] * (len(logits) - 1)
+    batches = [{"mask": mask[None].long(), "rgb": mask} for mask in masks]
     confusions: list[Tensor] = []
 
     def see(batch: dict[str, Tensor], maps: list[Tensor]) -> None:
@@ -209,13 +208,13 @@ def count(target: Tensor, prediction: Tensor, num_classes: int) -> Tensor:
 
 
 def reader(case: Case) -> dict[str, Any]:
-    readers = {"rgb": read_colour, "depth_16bit": read_depth, "depth_8bit": read_depth}
+    readers = {"rgb": read_colour, "depth": read_depth, "mask": read_mask}
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, array in case.inputs.items():
             path = Path(folder) / f"{name}.png"
-            path.write_bytes(io.BytesIO(array.tobytes()).getvalue())
-            found[name] = readers.get(name, read_mask)(path)
+            path.write_bytes(array.tobytes())
+            found[name] = readers[name.split("_")[0]](path)
     return found
 
 
@@ -266,7 +265,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def picture(case: Case) -> dict[str, Any]:
-    inputs = {name: case.inputs[name][0] for name in ("rgb", "depth")}
+    inputs = {name: case.inputs[name][0] for name in ("rgb", "depth") if name in case.inputs}
     return {"image": validation_image(inputs, case.inputs["mask"][0], case.inputs["pred"][0], MEAN, STD)}
 
 

@@ -157,9 +157,10 @@ def test_progress_passes_the_batches_on_and_is_quiet_without_a_terminal(make_run
 def test_throughput_is_samples_over_training_seconds(make_run, folder):
     with make_run(folder) as run:
         assert read(folder)["samples_per_second"] is None
-        run.trained(30, 2.0)
-        run.trained(10, 3.0)
+        run.trained(0, 30, 2.0)
+        run.trained(1, 10, 3.0)
     assert read(folder)["samples_per_second"] == 8.0
+    assert events(folder) == {"train/samples_per_second": [(0, 15.0), (1, pytest.approx(10 / 3))]}
 
 
 def test_second_process_writes_and_prints_nothing(make_run, folder, monkeypatch, capsys):
@@ -169,7 +170,7 @@ def test_second_process_writes_and_prints_nothing(make_run, folder, monkeypatch,
         run.note("line")
         run.record(0, "train", loss=1.0)
         run.save(0, {"weights": torch.ones(1)}, {"weights": torch.ones(1)})
-        run.trained(3, 1.0)
+        run.trained(0, 3, 1.0)
         assert list(run.progress([1, 2], "epoch 0")) == [1, 2]
     assert not folder.exists()
     assert capsys.readouterr() == ("", "")

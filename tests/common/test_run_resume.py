@@ -38,7 +38,7 @@ def train(run, epochs):
     for epoch in epochs:
         run.print(f"epoch {epoch}")
         run.record(epoch, "train", loss=float(epoch))
-        run.trained(10, 2.0)
+        run.trained(epoch, 10, 2.0)
         run.save(epoch, weights(epoch))
 
 
