@@ -66,8 +66,9 @@ def test_every_row_of_the_paper_that_a_command_runs_is_in_a_table():
 def test_standin_keeps_what_makes_the_row_and_validates_the_last_epoch_of_each_stage(table):
     for row, args in commands("--standin", table=table):
         protocol = CEN.rows[row].protocol
-        for flag in ("input", "lamda", "bn_threshold"):
+        for flag in ("input", "bn_threshold"):
             assert same_value(vars(args)[flag], protocol[flag])
+        assert (args.lamda == 0) == (protocol["lamda"] == 0)
         assert args.train_dir == args.val_dir == "data/standins/nyudv2"
         assert all(epochs % args.val_every == 0 for epochs in args.num_epoch)
 
