@@ -20,6 +20,7 @@ from common.readers.nyudv2 import (
     CLASSES,
     IGNORE,
     SPLIT_KEYS,
+    UNITS_PER_METRE,
     Entry,
     Sizes,
     check_folder,
@@ -30,7 +31,6 @@ from common.readers.nyudv2 import (
 )
 from common.standins.marker import is_standin
 
-UNITS_PER_METRE = 5000
 READERS = {"rgb": read_colour, "mask": read_labels, "depth": read_depth}
 
 

@@ -40,6 +40,7 @@ CLASSES = (
 )
 # fmt: on
 IGNORE = 255
+UNITS_PER_METRE = 5000  # of the 16-bit depth files
 MAX_SURPLUS = 0.15
 SPLIT_KEYS = {"train": "trainNdxs", "val": "testNdxs"}
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from common.readers.nyudv2 import IGNORE
 from common.standins.room_plan import CEILING, FLOOR, HALF_VIEW, WALL, Box, Patch, Room, plan_room
 from common.standins.room_sensors import sense_colour, sense_depth
 
-IGNORE = 255
 SURFACES = ("wall", "floor", "ceiling")
 SURFACE_LABELS = np.array([WALL, FLOOR, CEILING], np.uint8)
 

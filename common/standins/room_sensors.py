@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-DEPTH_UNITS = 5000  # per metre, as in the official files
+from common.readers.nyudv2 import UNITS_PER_METRE
 
 
 def sense_colour(colour: np.ndarray, damaged: bool, rng: np.random.Generator) -> np.ndarray:
@@ -22,7 +22,7 @@ def sense_depth(metres: np.ndarray, damaged: bool, rng: np.random.Generator) -> 
     noise = 0.5 if damaged else 0.0011 * metres**2
     seen = metres + noise * rng.standard_normal(metres.shape)
     seen[_blobs(metres.shape, 0.6 if damaged else 0.015, rng)] = 0
-    return np.clip(np.rint(DEPTH_UNITS * seen), 0, 65535).astype(np.uint16)
+    return np.clip(np.rint(UNITS_PER_METRE * seen), 0, 65535).astype(np.uint16)
 
 
 def _blobs(shape: tuple[int, int], share: float, rng: np.random.Generator) -> np.ndarray:

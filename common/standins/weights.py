@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from common.backbones.resnet import BLOCKS, PUBLISHED, ResNet
 from common.errors import UserError
+from common.readers.nyudv2 import UNITS_PER_METRE
 from common.standins.marker import prepare_folder, write_marker
 from common.standins.room_render import render_room
-from common.standins.room_sensors import DEPTH_UNITS
 
 SMALL_SCALE, SMALL_SHARE = 0.02, 0.15
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -94,6 +94,6 @@ def calibration_images(seed: int, rooms: int = 8, size: tuple[int, int] = (96, 1
     """float32 (2 rooms, 3, H, W): colour normalised as for ImageNet, then depth in metres, three times alike."""
     pictures = [render_room(seed, number + 1, *size) for number in range(rooms)]
     colour = (np.stack([picture.rgb for picture in pictures]) / 255 - MEAN) / STD
-    depth = np.stack([picture.depth for picture in pictures]) / DEPTH_UNITS
+    depth = np.stack([picture.depth for picture in pictures]) / UNITS_PER_METRE
     both = np.concatenate([colour, np.repeat(depth[..., None], 3, axis=-1)])
     return torch.from_numpy(both).float().permute(0, 3, 1, 2)
