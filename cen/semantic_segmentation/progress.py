@@ -7,7 +7,7 @@ import torch
 
 from cen.semantic_segmentation.evaluate import BestSeen, Validation
 from cen.semantic_segmentation.schedule import BestScore
-from common.cuda import Processes
+from common.cuda import Processes, set_random_state
 
 
 class Progress:
@@ -78,18 +78,3 @@ class Progress:
             "random": list(random),
         }
         return {"epoch_start": epoch, "best_val": self.score.stored, "ours": ours}
-
-
-def random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    """State of torch's generators: the CPU's and, on CUDA, the device's."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def set_random_state(state: Mapping[str, torch.Tensor]) -> None:
-    """Put back what `random_state` returned."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])

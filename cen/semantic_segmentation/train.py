@@ -18,10 +18,10 @@ from cen.semantic_segmentation.model import RefineNet
 from cen.semantic_segmentation.optimizers import stage_optimizers, update
 from cen.semantic_segmentation.pictures import ValidationPictures
 from cen.semantic_segmentation.pretrained import MADE_BY
-from cen.semantic_segmentation.progress import Progress, random_state
+from cen.semantic_segmentation.progress import Progress
 from cen.semantic_segmentation.scales import draw_exchange, record_scales
 from cen.semantic_segmentation.schedule import EpochPlan, epoch_plans
-from common.cuda import autocast
+from common.cuda import autocast, random_state
 from common.losses import LossWatch
 from common.run import Run
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from common.errors import UserError
 from common.standins.nyudv2 import write_nyudv2
-from common.verify import main
+from common.verify.__main__ import main
 
 
 @pytest.fixture

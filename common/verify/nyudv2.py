@@ -1,20 +1,14 @@
-"""Read every sample of a data set through its reader, and say what is there and what is wrong.
-
-    python -m common.verify nyudv2 FOLDER [--lists train.txt val.txt]
-
-prints for each list the number of samples, sizes and types, the range of depth, the share of each class, and each
-missing, damaged or odd file; the last line is `all is well` (exit status 0) or the number of problems (1).
+"""What a folder of NYU Depth V2 holds: for each list the number of samples, sizes and types, the range of depth, the
+share of each class, and each missing, damaged or odd file.
 """
 
-import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from common.errors import UserError, run_main
+from common.errors import UserError
 from common.readers.images import read_colour, read_depth
 from common.readers.nyudv2 import (
     CLASSES,
@@ -134,26 +128,3 @@ def _list_files(folder: Path, lists: list[Path] | None) -> list[Path]:
         if not path.is_file():
             raise UserError(f"{path}: no such list file; name the lists with --lists")
     return paths
-
-
-def parser() -> ArgumentParser:
-    """One subcommand for each data set."""
-    top = ArgumentParser("python -m common.verify", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    datasets = top.add_subparsers(dest="dataset", required=True)
-    nyudv2 = datasets.add_parser("nyudv2", help="NYU Depth V2, 40 classes")
-    nyudv2.add_argument("folder", type=Path)
-    nyudv2.add_argument("--lists", type=Path, nargs="+", help="default: FOLDER/train.txt FOLDER/val.txt, or splits.mat")
-    return top
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Verify what the arguments name; exits with 1 where there are problems."""
-    args = parser().parse_args(argv)
-    problems = verify_nyudv2(args.folder, args.lists)
-    print(f"{problems} problem{'s' if problems > 1 else ''}" if problems else "all is well")
-    if problems:
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -1,0 +1,38 @@
+"""Read every sample of a data set through its reader, and say what is there and what is wrong.
+
+    python -m common.verify nyudv2 FOLDER [--lists train.txt val.txt]
+
+prints what each split holds (counts, shapes, types, labels) and each missing, damaged or odd file or entry; the last
+line is `all is well` (exit status 0) or the number of problems (1).
+"""
+
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
+
+from common.errors import run_main
+from common.verify.nyudv2 import verify_nyudv2
+
+
+def parser() -> ArgumentParser:
+    """One subcommand for each data set."""
+    top = ArgumentParser("python -m common.verify", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    datasets = top.add_subparsers(dest="dataset", required=True)
+    nyudv2 = datasets.add_parser("nyudv2", help="NYU Depth V2, 40 classes")
+    nyudv2.add_argument("folder", type=Path)
+    nyudv2.add_argument("--lists", type=Path, nargs="+", help="default: FOLDER/train.txt FOLDER/val.txt, or splits.mat")
+    nyudv2.set_defaults(verify=lambda args: verify_nyudv2(args.folder, args.lists))
+    return top
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Verify what the arguments name; exits with 1 where there are problems."""
+    args = parser().parse_args(argv)
+    problems = args.verify(args)
+    print(f"{problems} problem{'s' if problems > 1 else ''}" if problems else "all is well")
+    if problems:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_main(main)
