@@ -19,21 +19,27 @@ class LossWatch:
         self.every = 1 if device.type == "cpu" else EVERY
         self.context = context
         self.losses: list[Tensor] = []
+        self.weights: list[float] = []
         self.checked = 0
 
-    def add(self, loss: Tensor) -> None:
-        """Take in a scalar. Raises UserError naming the first step whose loss is NaN or infinite."""
+    def add(self, loss: Tensor, weight: float = 1.0) -> None:
+        """Take in a scalar, and its weight in the mean, for example the samples of a batch.
+
+        Raises UserError naming the first step whose loss is NaN or infinite.
+        """
         self.losses.append(loss.detach())
+        self.weights.append(weight)
         if len(self.losses) - self.checked >= self.every:
             self._check()
 
     def mean(self) -> float:
-        """Mean over the epoch; checks what was not yet looked at. Raises UserError for an epoch without steps."""
+        """Weighted mean over the epoch; checks what was not yet looked at. Raises UserError for one without steps."""
         if not self.losses:
             raise UserError(f"an epoch without steps, {self.context}")
         if self.checked < len(self.losses):
             self._check()
-        return torch.stack(self.losses).mean().item()
+        weights = torch.tensor(self.weights, device=self.losses[0].device)
+        return ((torch.stack(self.losses) * weights).sum() / weights.sum()).item()
 
     def _check(self) -> None:
         finite = torch.stack(self.losses[self.checked :]).isfinite()

@@ -59,6 +59,25 @@ class ShuffledBatches(Sampler[list[Draw]]):
             yield [Draw(self.seed, self.epoch, int(index)) for index in chosen[self.rank :: self.world]]
 
 
+def index_batches(
+    size: int, batch_size: int, seed: int, epoch: int, rank: int = 0, world: int = 1, limit: int | None = None
+) -> list[np.ndarray]:
+    """Shuffled indices (int64) of an epoch's batches, for data that is indexed as a whole; the last may be smaller.
+
+    The order is a function of seed and epoch. batch_size: over all processes, each of which gets its share of every
+    batch; a last batch that does not reach all of them is left out. limit: as many batches at most.
+    """
+    return cut_batches(_generator(seed, epoch, 0).permutation(size), batch_size, rank, world, limit)
+
+
+def cut_batches(
+    order: np.ndarray, batch_size: int, rank: int = 0, world: int = 1, limit: int | None = None
+) -> list[np.ndarray]:
+    """A given order in batches, as `index_batches` cuts its own."""
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return [batch[rank::world] for batch in batches[:limit] if len(batch) >= world]
+
+
 class Share(Sampler[int]):
     """Every world-th sample in order, from `rank` on: all samples once over the processes."""
 

@@ -1,5 +1,7 @@
-# Sourced by the tables of CEN on NYUDv2, behind table.sh: `cen ID ENC FLAGS...` runs one row.
+# Sourced by the tables of CEN on NYUDv2: `cen ID ENC FLAGS...` runs one row.
 
+FIRST_SEED=42 SEED_FLAG=--random-seed NAME_FLAG=-c
+source reproductions/table.sh
 data=${DATA:-/data/nyud} lamda=() small=()
 if $STANDIN; then
     # Sized for two cores: ResNet-50 in the place of 101, a quarter of the width, small rooms, 20 epochs.

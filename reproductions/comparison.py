@@ -36,8 +36,11 @@ class Number:
 
 
 @dataclass(frozen=True)
-class StandinGroup:
-    """Runs of one row on one stand-in with the same settings; scores: {metric: {protocol: Summary}}."""
+class RunGroup:
+    """Runs of one row on the same data with the same settings; scores: {metric: {protocol: Summary}}.
+
+    what: "data", "weights" or both, as far as they are stand-ins.
+    """
 
     row: str
     dataset: str
@@ -71,7 +74,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All of one paper's report."""
+    """All of one paper's report. unprinted: counted runs of the rows that no reported number stands beside."""
 
     name: str
     title: str
@@ -80,7 +83,8 @@ class Comparison:
     metrics: dict[str, Metric]
     headlines: dict[str, str]
     numbers: tuple[Number, ...]
-    standins: tuple[StandinGroup, ...]
+    unprinted: tuple[RunGroup, ...]
+    standins: tuple[RunGroup, ...]
     provenance: tuple[Provenance, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -88,6 +92,8 @@ class Comparison:
 def compare(paper: Paper, runs: Iterable[Run], golden: GoldenRecord | None = None) -> Comparison:
     """Compare what a paper reports with the runs that name the paper."""
     found, left_out = select(paper, [run for run in runs if run.info["paper"] == paper.name])
+    printed = {paper.row(entry.row_id).id for entry in paper.entries if entry.row_id}
+    unprinted = [row for row in paper.rows.values() if row.id not in printed]
     return Comparison(
         name=paper.name,
         title=paper.title,
@@ -96,6 +102,7 @@ def compare(paper: Paper, runs: Iterable[Run], golden: GoldenRecord | None = Non
         metrics=paper.metrics,
         headlines={row.id: row.headline for row in paper.rows.values() if row.headline},
         numbers=tuple(_number(entry, paper, found, golden) for entry in paper.entries),
+        unprinted=tuple(group for row in unprinted for group in _groups(row, found[row.id].trained)),
         standins=tuple(group for row in paper.rows.values() for group in _groups(row, found[row.id].standins)),
         provenance=tuple(line for row in paper.rows.values() for line in _provenance(row, found[row.id])),
         left_out=tuple(left_out),
@@ -140,14 +147,14 @@ def _why_not(metric: str, rows: RowRuns) -> str:
     return "no run on real data, stand-ins only" if rows.standins else "no run found"
 
 
-def _groups(row: Row, standins: Sequence[Run]) -> list[StandinGroup]:
+def _groups(row: Row, runs: Sequence[Run]) -> list[RunGroup]:
     groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in standins:
+    for run in runs:
         groups.setdefault(standin_settings(run, row), []).append(run)
     return [_group(row, groups[settings]) for settings in sorted(groups)]
 
 
-def _group(row: Row, runs: list[Run]) -> StandinGroup:
+def _group(row: Row, runs: list[Run]) -> RunGroup:
     data, weights = runs[0].info["dataset"], runs[0].info["weights"]
     what = [name for name, part in (("data", data), ("weights", weights)) if part and part["standin"]]
     scores: dict[str, dict[str, list[float]]] = {}
@@ -155,7 +162,7 @@ def _group(row: Row, runs: list[Run]) -> StandinGroup:
         for protocol in ("official", "clean"):
             for metric, value in run.finals.get(protocol, {}).items():
                 scores.setdefault(metric, {}).setdefault(protocol, []).append(value)
-    return StandinGroup(
+    return RunGroup(
         row=row.id,
         dataset=data["name"],
         what=" and ".join(what),

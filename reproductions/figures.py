@@ -6,10 +6,11 @@ from io import BytesIO
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from reproductions.comparison import Number, StandinGroup
+from reproductions.comparison import Number, RunGroup
 from reproductions.reported import Metric
 
 INK, REPORTED, OURS, CLEAN = "#22303c", "#b3541e", "#1f6f8b", "#8fb8c9"
+PANELS = 3
 
 
 def draw_numbers(numbers: Sequence[Number], label: str) -> bytes:
@@ -36,9 +37,10 @@ def draw_numbers(numbers: Sequence[Number], label: str) -> bytes:
     return _png(figure)
 
 
-def draw_standins(names: Sequence[str], groups: Sequence[StandinGroup], metrics: Mapping[str, Metric]) -> bytes:
-    """One panel a metric: official and clean means side by side, with standard deviations, for each group of runs."""
-    shown = [metric for name, metric in metrics.items() if any(name in group.scores for group in groups)]
+def draw_standins(names: Sequence[str], groups: Sequence[RunGroup], metrics: Mapping[str, Metric]) -> bytes:
+    """One panel a metric, the paper's first three: official and clean means side by side, with standard deviations, for
+    each group of runs."""
+    shown = [metric for name, metric in metrics.items() if any(name in group.scores for group in groups)][:PANELS]
     figure = Figure(figsize=(8, 0.6 + (0.8 + 0.5 * len(groups)) * max(1, len(shown))), layout="constrained")
     figure.suptitle("Stand-ins: not the paper's results", color=INK)
     for i, metric in enumerate(shown):

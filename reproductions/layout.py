@@ -6,7 +6,7 @@ Reported numbers and stand-in scores never share a table.
 from collections.abc import Iterable, Sequence
 
 from reproductions.blocks import Block, Figure, Heading, Table, Text
-from reproductions.comparison import Comparison, Number, Provenance, StandinGroup
+from reproductions.comparison import Comparison, Number, Provenance, RunGroup
 from reproductions.figures import draw_numbers, draw_standins
 from reproductions.layout_text import (
     BLANK,
@@ -65,7 +65,11 @@ def reported_tables(one: Comparison, level: int, figures: bool = False) -> list[
             blocks += _number_figures(table, run, one.metrics) if figures else []
         if others:
             blocks += [Text("No command here runs these rows:"), _table_reported_only(others, one.metrics)]
-    return [*blocks, Text(LEGEND), Heading(level, "Commands behind the rows"), _commands(one.numbers)]
+    if one.unprinted:
+        scores = _score_tables(_group_names(one.unprinted), one.unprinted, one.metrics)
+        blocks += [Heading(level, "Our runs of rows that no source at hand prints"), *scores]
+    commands = _commands(one.numbers)
+    return [*blocks, Text(LEGEND), *([Heading(level, "Commands behind the rows"), commands] if commands.rows else [])]
 
 
 def _commands(numbers: Iterable[Number]) -> Table:
@@ -138,17 +142,35 @@ def standins(one: Comparison, figures: bool = False) -> list[Block]:
     if not one.standins:
         return [Text(STANDIN_WARNING, warning=True), Text("No stand-in run was found.")]
     names = _group_names(one.standins)
-    header = ("run of the command of", "metric", "official, mean ± sd (n)", "clean, mean ± sd (n)", "seeds")
-    rows = [row for name, group in zip(names, one.standins, strict=True) for row in _standin_rows(name, group, one)]
     settings = tuple(_standin_settings(name, group) for name, group in zip(names, one.standins, strict=True))
-    blocks = [Text(STANDIN_WARNING, warning=True), Table(header, tuple(rows))]
+    blocks = [Text(STANDIN_WARNING, warning=True), *_score_tables(names, one.standins, one.metrics)]
     if figures:
         alt = "scores on stand-ins, official and clean protocol side by side; not the paper's results"
         blocks.append(Figure(draw_standins(names, one.standins, one.metrics), alt))
     return [*blocks, Table(("run of the command of", "stand-in", "differs from the published command in"), settings)]
 
 
-def _group_names(groups: Sequence[StandinGroup]) -> list[str]:
+def _score_tables(names: Sequence[str], groups: Sequence[RunGroup], metrics: dict[str, Metric]) -> list[Block]:
+    """A line for each group and protocol, a column a metric; metrics that few groups have stand in a second table."""
+    counts = {name: sum(name in group.scores for group in groups) for name in metrics}
+    common = [metric for name, metric in metrics.items() if 2 * counts[name] >= len(groups)]
+    rare = [metric for name, metric in metrics.items() if 0 < 2 * counts[name] < len(groups)]
+    tables = [_score_table(names, groups, shown) for shown in (common, rare) if shown]
+    return [table for table in tables if table.rows]
+
+
+def _score_table(names: Sequence[str], groups: Sequence[RunGroup], metrics: Sequence[Metric]) -> Table:
+    rows = []
+    for name, group in zip(names, groups, strict=True):
+        for protocol in ("official", "clean"):
+            summaries = [group.scores.get(metric.name, {}).get(protocol) for metric in metrics]
+            if any(summaries):
+                cells = (mean_sd(summary, metric) for summary, metric in zip(summaries, metrics, strict=True))
+                rows.append((name, protocol, *cells, " ".join(map(str, group.seeds))))
+    return Table(("run of the command of", "protocol", *map(labelled, metrics), "seeds"), tuple(rows))
+
+
+def _group_names(groups: Sequence[RunGroup]) -> list[str]:
     rows = [group.row for group in groups]
     names = []
     for i, row in enumerate(rows):
@@ -157,17 +179,7 @@ def _group_names(groups: Sequence[StandinGroup]) -> list[str]:
     return names
 
 
-def _standin_rows(name: str, group: StandinGroup, one: Comparison) -> list[tuple[str, ...]]:
-    seeds = " ".join(map(str, group.seeds))
-    rows = []
-    for metric in (metric for metric in one.metrics.values() if metric.name in group.scores):
-        scores = group.scores[metric.name]
-        sides = (mean_sd(scores.get("official"), metric), mean_sd(scores.get("clean"), metric))
-        rows.append((name, labelled(metric), *sides, seeds))
-    return rows
-
-
-def _standin_settings(name: str, group: StandinGroup) -> tuple[str, ...]:
+def _standin_settings(name: str, group: RunGroup) -> tuple[str, ...]:
     differs = "; ".join(group.differs) or "nothing"
     return name, f"{group.what} ({group.dataset} {group.fingerprint[:12]})", differs
 

@@ -1,7 +1,8 @@
-# Sourced by the table scripts: their options, and `row`, which runs one row of a table for every seed.
+# Sourced by what a paper's table scripts share: their options, and `row`, which runs one row for every seed. Set before:
+# FIRST_SEED, SEED_FLAG and NAME_FLAG (empty where the command has no flag for its run's name).
 #
 #   --standin        on a small stand-in instead of the real data: the same commands, not the paper's numbers
-#   --seeds N        seeds 42 .. 42 + N - 1 (default 1; a verdict needs 5)
+#   --seeds N        N seeds, from the published one on (default 1; a verdict needs 5)
 #   --gpu I ...      CUDA devices (default 0; without any CUDA device everything runs on the CPU)
 #   --data DIR       folder of the real data
 #   --rows ID ...    only these rows (default: all)
@@ -47,9 +48,9 @@ row() {
     shift 2
     KNOWN+=("$id")
     if [ ${#ROWS[@]} -gt 0 ] && [[ " ${ROWS[*]} " != *" $id "* ]]; then return; fi
-    for ((seed = 42; seed < 42 + SEEDS; seed++)); do
-        say_and_do python -m "$module" --gpu "${GPU[@]}" "$@" -c "$id" --random-seed "$seed" --row "$id" \
-            --run-dir "$RUNS/$id/seed_$seed" --resume auto
+    for ((seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++)); do
+        say_and_do python -m "$module" --gpu "${GPU[@]}" "$@" ${NAME_FLAG:+"$NAME_FLAG" "$id"} "$SEED_FLAG" "$seed" \
+            --row "$id" --run-dir "$RUNS/$id/seed_$seed" --resume auto
     done
 }
 

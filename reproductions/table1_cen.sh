@@ -3,7 +3,6 @@
 
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
-source reproductions/table.sh
 source reproductions/cen_nyudv2.sh
 
 cen ablation_private_bn 101 --num-epoch 100 100 100 --bn-threshold 0 --lamda 0

@@ -30,7 +30,7 @@ class MultiheadAttention(nn.Module):
         self.num_heads, self.dropout = num_heads, dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dim, embed_dim))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dim))
-        self.out_proj = nn.Linear(embed_dim, embed_dim)
+        self.out_proj = nn.Linear(embed_dim, embed_dim)  # torch's own draw comes first, as published
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.xavier_uniform_(self.out_proj.weight)
         nn.init.zeros_(self.out_proj.bias)
@@ -107,6 +107,14 @@ class SinusoidalPositions(nn.Module):
         return self.table[torch.where(real, numbers, 0)]
 
 
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """Xavier uniform weights and no bias, drawn behind torch's own draw, as published: a seed gives its weights."""
+    linear = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 class TransformerEncoderLayer(nn.Module):
     """x + D(MHA(n0(x), n0(k), n0(v))), then x + D(W2 D(relu(W1 n1(x)))), hidden width 4 C."""
 
@@ -121,12 +129,9 @@ class TransformerEncoderLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.self_attn = MultiheadAttention(embed_dim, num_heads, attn_dropout)
-        self.fc1, self.fc2 = nn.Linear(embed_dim, 4 * embed_dim), nn.Linear(4 * embed_dim, embed_dim)
+        self.fc1, self.fc2 = _linear(embed_dim, 4 * embed_dim), _linear(4 * embed_dim, embed_dim)
         self.layer_norms = nn.ModuleList(nn.LayerNorm(embed_dim) for _ in range(2))
         self.relu_dropout, self.res_dropout, self.attn_mask = relu_dropout, res_dropout, attn_mask
-        for linear in (self.fc1, self.fc2):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor, keys: Tensor | None = None, values: Tensor | None = None) -> Tensor:
         """x (T, B, C) and, for crossmodal attention, keys and values (S, B, C); returns (T, B, C)."""

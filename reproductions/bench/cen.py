@@ -13,7 +13,7 @@ from cen.semantic_segmentation.optimizers import stage_optimizers, update
 from cen.semantic_segmentation.schedule import EpochPlan
 from cen.semantic_segmentation.train import freeze_norms
 from common.cuda import autocast, cpu_capability, cpu_has_bf16
-from reproductions.bench.timing import Timing, time_in_turn
+from reproductions.bench.timing import show, time_in_turn
 
 THRESHOLD, LAMDA, IGNORE = 0.02, 2e-4, 255
 
@@ -106,13 +106,3 @@ def exchange_call(
         torch.autograd.grad(exchange(streams, scales, THRESHOLD), streams, gradients)
 
     return call
-
-
-def show(timings: dict[str, Timing], unit: str, count: int) -> None:
-    """A line a variant: rate at the median with its range, and the ratio to the first one."""
-    first = next(iter(timings.values())).median
-    for name, timing in timings.items():
-        rates = [count / seconds for seconds in (timing.median, timing.high, timing.low)]
-        print(
-            f"  {name:<20s} {rates[0]:10.2f} {unit} ({rates[1]:.2f} to {rates[2]:.2f})   x{first / timing.median:.2f}"
-        )

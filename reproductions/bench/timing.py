@@ -42,3 +42,13 @@ def time_in_turn(
             if round_ >= warm_up:
                 seconds[name].append(time.perf_counter() - began)
     return {name: Timing(median(values), min(values), max(values)) for name, values in seconds.items()}
+
+
+def show(timings: dict[str, Timing], unit: str, count: int) -> None:
+    """A line a variant: rate at the median with its range, and the ratio to the first one."""
+    first = next(iter(timings.values())).median
+    for name, timing in timings.items():
+        rates = [count / seconds for seconds in (timing.median, timing.high, timing.low)]
+        print(
+            f"  {name:<20s} {rates[0]:10.2f} {unit} ({rates[1]:.2f} to {rates[2]:.2f})   x{first / timing.median:.2f}"
+        )

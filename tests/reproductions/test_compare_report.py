@@ -144,10 +144,38 @@ def test_standin_section_shows_both_protocols_seeds_and_what_differs(report, wri
     ((scores, settings),) = [
         tables for tables in [[t for t in markdown_tables(markdown) if t[0][0] == "run of the command of"]] if tables
     ]
-    assert scores[1] == [["cen_r101 ‡", "mIoU (%)", "31.00 ± 1.41 (2)", "29.00 ± 1.41 (2)", "1 2"]]
+    assert scores[0] == ["run of the command of", "protocol", "mIoU (%)", "seeds"]
+    assert scores[1] == [
+        ["cen_r101 ‡", "official", "31.00 ± 1.41 (2)", "1 2"],
+        ["cen_r101 ‡", "clean", "29.00 ± 1.41 (2)", "1 2"],
+    ]
     assert "enc 50, not 101; num_epoch 1 1 1, not 100 100 100" in settings[1][0][2]
     (number,) = numbers(content, "CEN RefineNet-R101", "miou")
     assert number["verdict_text"] == "NOT RUN (no run on real data, stand-ins only)"
+
+
+def test_rows_without_a_reported_number_still_show_our_runs(report, write_cen):
+    """Depth alone is a row of ours, which the paper does not print."""
+    write_cen("depth", row="refinenet_r101_depth", official=42.5, seed=42)
+    content, markdown, page, _ = report()
+    section = markdown.split("Our runs of rows that no source at hand prints")[1].split("\n#")[0]
+    assert "| refinenet_r101_depth | official | 42.50 (1) | 42 |" in section
+    assert "42.50 (1)" in page
+    assert [group["row"] for group in content["papers"][0]["unprinted"]] == ["refinenet_r101_depth"]
+
+
+def test_metrics_of_few_groups_stand_in_a_second_table(report, write_cen):
+    for seed, row in enumerate(("cen_r101", "cen_r152", "refinenet_r101_rgb")):
+        folder = write_cen(f"s{seed}", row=row, official=30.0, inside={"dataset.standin": True})
+        if row == "cen_r101":
+            file = folder / "metrics.jsonl"
+            file.write_text(file.read_text().replace('"miou": 30.0', '"miou": 30.0, "kid": 1.0'))
+    _, markdown, _, _ = report()
+    tables = [t for t in markdown_tables(markdown) if t[0][:2] == ["run of the command of", "protocol"]]
+    assert [(header[2:-1], [line[0] for line in lines]) for header, lines in tables] == [
+        (["mIoU (%)"], ["cen_r101", "cen_r152", "refinenet_r101_rgb"]),
+        (["KID (× 10⁻²)"], ["cen_r101"]),
+    ]
 
 
 def test_standin_settings_are_not_averaged_together(report, write_cen, cen):

@@ -1,19 +1,29 @@
 """The table scripts run the commands that reported/*.yaml states, for every seed, and take up finished runs."""
 
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cen.semantic_segmentation.flags import parser, resolve
-from reproductions.reported import FOLDER, load
+from reproductions.reported import load_all
 from reproductions.selection import same_value
+from row_flags import parsed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CEN = load(FOLDER / "cen.yaml")
+PAPERS = {paper.name: paper for paper in load_all()}
+
+TABLES = {
+    "table1_cen.sh": ["ablation_private_bn", "ablation_l1", "cen_r101"],
+    "table2_cen.sh": ["refinenet_r101_rgb", "refinenet_r101_depth", "cen_r101", "cen_r152"],
+    "main_ucrn.sh": ["mosei_unaligned", "mosei_aligned", "mosi_unaligned", "mosi_aligned"],
+    "ablation_ucrn.sh": [
+        *("mosei_unaligned", "without_urm", "without_mjs", "without_sqil", "without_crm", "true_js"),
+        *("language", "audio", "vision", "language_audio", "language_vision", "audio_vision"),
+    ],
+    "robustness_ucrn.sh": ["robust", "robust_without_mjs", "robust_true_js"],
+}
 
 
 def script(name, *options):
@@ -24,53 +34,65 @@ def script(name, *options):
     return subprocess.run(arguments, capture_output=True, text=True, env=environment, cwd="/", check=False)
 
 
-def commands(*options, table="table2_cen.sh"):
+def commands(table, *options):
     """(row, its parsed flags) of every run that the table would start."""
     done = script(table, "--dry-run", *options)
     assert done.returncode == 0, done.stderr
-    prefix = "+ python -m cen.semantic_segmentation.main "
-    lines = [line.removeprefix(prefix) for line in done.stdout.splitlines() if line.startswith(prefix)]
-    parsed = [resolve(parser().parse_args(shlex.split(line))) for line in lines]
-    return [(args.row, args) for args in parsed]
+    lines = [line.removeprefix("+ ") for line in done.stdout.splitlines() if "--run-dir" in line]
+    return [(args.row, args) for args in map(parsed, lines)]
 
 
-ROWS = {
-    "table1_cen.sh": ["ablation_private_bn", "ablation_l1", "cen_r101"],
-    "table2_cen.sh": ["refinenet_r101_rgb", "refinenet_r101_depth", "cen_r101", "cen_r152"],
-}
+def rows_of(table):
+    return PAPERS[table.removesuffix(".sh").split("_")[1]].rows
 
 
-@pytest.mark.parametrize("table", ROWS)
+@pytest.mark.parametrize("table", TABLES)
 def test_rows_have_the_flags_of_their_protocol(table):
-    found = commands("--data", "/data/elsewhere", table=table)
-    assert [row for row, _ in found] == ROWS[table]
+    found = commands(table, "--data", "/data/elsewhere")
+    assert [row for row, _ in found] == TABLES[table]
     for row, args in found:
-        flags, protocol = vars(args), CEN.rows[row].protocol
+        flags, protocol = vars(args), rows_of(table)[row].protocol
         assert {flag: flags[flag] for flag in protocol if not same_value(flags[flag], protocol[flag])} == {}
-        assert args.train_dir == args.val_dir == "/data/elsewhere"
+        assert "/data/elsewhere" in map(str, flags.values())
         assert args.resume == "auto"
 
 
 def test_each_seed_has_a_folder_of_its_own():
-    found = commands("--rows", "cen_r101", "--seeds", "3", "--runs", "somewhere", "--gpu", "0", "1")
+    found = commands("table2_cen.sh", "--rows", "cen_r101", "--seeds", "3", "--runs", "somewhere", "--gpu", "0", "1")
     assert [args.random_seed for _, args in found] == [42, 43, 44]
     assert [str(args.run_dir) for _, args in found] == [f"somewhere/cen_r101/seed_{seed}" for seed in (42, 43, 44)]
     assert all(args.gpu == [0, 1] for _, args in found)
 
 
-def test_every_row_of_the_paper_that_a_command_runs_is_in_a_table():
-    assert {row for rows in ROWS.values() for row in rows} == set(CEN.rows)
+def test_seeds_start_with_the_published_one():
+    found = commands("main_ucrn.sh", "--rows", "mosi_aligned", "--seeds", "2")
+    assert [(args.seed, args.name) for _, args in found] == [(1234, "mosi_aligned"), (1235, "mosi_aligned")]
 
 
-@pytest.mark.parametrize("table", ROWS)
-def test_standin_keeps_what_makes_the_row_and_validates_the_last_epoch_of_each_stage(table):
-    for row, args in commands("--standin", table=table):
-        protocol = CEN.rows[row].protocol
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_row_of_a_paper_that_a_command_runs_is_in_a_table(paper):
+    tables = [rows for table, rows in TABLES.items() if table.endswith(f"_{paper}.sh")]
+    assert {row for rows in tables for row in rows} == set(PAPERS[paper].rows)
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES if table.endswith("_cen.sh")])
+def test_standin_of_cen_keeps_what_makes_the_row_and_validates_the_last_epoch_of_each_stage(table):
+    for row, args in commands(table, "--standin"):
+        protocol = rows_of(table)[row].protocol
         for flag in ("input", "bn_threshold"):
             assert same_value(vars(args)[flag], protocol[flag])
         assert (args.lamda == 0) == (protocol["lamda"] == 0)
         assert args.train_dir == args.val_dir == "data/standins/nyudv2"
         assert all(epochs % args.val_every == 0 for epochs in args.num_epoch)
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES if table.endswith("_ucrn.sh")])
+def test_standin_of_ucrn_keeps_what_makes_the_row(table):
+    smaller = {"nlevels", "num_epochs", "when"}
+    for row, args in commands(table, "--standin"):
+        flags, protocol = vars(args), rows_of(table)[row].protocol
+        assert {flag for flag in protocol if not same_value(flags[flag], protocol[flag])} == smaller
+        assert str(args.data_path) == f"data/standins/ucrn/{rows_of(table)[row].dataset}"
 
 
 @pytest.mark.parametrize("options", [["--rows", "nothing"], ["--what"], ["--seeds"]])

@@ -1,0 +1,177 @@
+"""Small data, arguments and the shortest command lines of UCRN, for tests."""
+
+import json
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+
+from common.cuda import Processes
+from common.standins.cmu_mosei import write_cmu_mosei
+from ucrn.data import Clips
+from ucrn.flags import parser, resolve
+from ucrn.model import UCRN
+
+
+def arguments(active: tuple[str, ...] | list[str] = ("l", "a", "v"), **given: Any) -> Namespace:
+    """The completed flags of a command line, with these values."""
+    flags = [f"--{modality}only" for modality in active]
+    args = resolve(parser().parse_args([*flags, "--gpu", "-1"]))
+    unknown = [name for name in given if not hasattr(args, name)]
+    assert not unknown, f"no such flags: {unknown}"
+    vars(args).update(given)
+    return args
+
+
+class RememberedRun:
+    """Stands for a Run: keeps what is printed, recorded and saved; pictures go to a folder."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.device, self.procs = torch.device("cpu"), Processes()
+        self.images, self.last, self.best = folder, Path("last.pt"), Path("best.pt")
+        self.printed, self.recorded, self.saved = [], [], []
+
+    def print(self, line=""):
+        self.printed.append(line)
+
+    def progress(self, batches, what):
+        return iter(batches)
+
+    def record(self, epoch, split, *, final=False, **metrics):
+        self.recorded.append({"epoch": epoch, "split": split, **metrics, **({"final": True} if final else {})})
+
+    def history(self, split):
+        return [entry for entry in self.recorded if entry["split"] == split]
+
+    def trained(self, epoch, samples, seconds):
+        pass
+
+    def save(self, epoch, state, best=None):
+        self.saved.append((epoch, state, best))
+
+
+WIDTHS, LENGTHS = (4, 5, 6), (6, 9, 8)
+
+
+def random_clips(
+    count: int = 8, lengths: Sequence[int] = LENGTHS, widths: Sequence[int] = WIDTHS, seed: int = 0
+) -> Clips:
+    """Clips of noise, without ids."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = [torch.randn(count, *form, generator=generator) for form in zip(lengths, widths, strict=True)]
+    return Clips(*parts, torch.randn(count, 1, generator=generator), [(0, 0, 0)] * count)
+
+
+def small_model(active: Sequence[str] = "lav", seed: int = 0, **options: Any) -> UCRN:
+    """A network for `random_clips`: one layer, no dropout unless it is given."""
+    rates = ("attn_dropout", "attn_dropout_a", "attn_dropout_v", "relu_dropout", "res_dropout", "out_dropout")
+    given = {"layers": 1, **dict.fromkeys((*rates, "embed_dropout"), 0.0), **options}
+    widths, lengths = given.pop("widths", WIDTHS), given.pop("lengths", LENGTHS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UCRN(widths, lengths, active, **given)
+
+
+def inputs_of(clips: Clips) -> tuple[Tensor, Tensor, Tensor]:
+    return clips.text, clips.audio, clips.vision
+
+
+def write_inputs(folder: Path, dataset: str = "cmu_mosei") -> None:
+    """24 clips to train, 12 to validate, 24 to test; unaligned of 6, 9 and 8 steps, and aligned."""
+    write_cmu_mosei(folder, samples=24, lengths=LENGTHS, dataset=dataset)
+
+
+def command(data: Path, run_dir: Path, *flags: str, active: str = "lav") -> list[str]:
+    """Flags of a run of two epochs of three steps, one layer an encoder."""
+    return [
+        *(f"--{modality}only" for modality in active),
+        *("--gpu", "-1", "--data_path", str(data), "--nlevels", "1", "--num_epochs", "2", "--batch_size", "8"),
+        *("--optim", "Adam", "--jsd", "--run-dir", str(run_dir)),
+        *flags,
+    ]
+
+
+def log_lines(run_dir: Path) -> list[str]:
+    """log.txt without its first line (the command), times and the run folder taken out."""
+    lines = (run_dir / "log.txt").read_text().replace(str(run_dir), "RUN").splitlines()[1:]
+    return [re.sub(r"(Time|Time/Batch\(ms\)) +[\d.]+", r"\1 ..", line) for line in lines]
+
+
+def facts(run_dir: Path) -> dict[str, Any]:
+    return json.loads((run_dir / "run.json").read_text())
+
+
+def metrics(run_dir: Path, split: str, final: bool = False) -> list[dict[str, Any]]:
+    lines = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["split"] == split and bool(line.get("final")) == final]
+
+
+def finals(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """The final scores of each protocol."""
+    return {line.pop("protocol"): line for line in metrics(run_dir, "test", final=True)}
+
+
+def checkpoint(run_dir: Path, name: str = "last.pt") -> dict[str, Any]:
+    return torch.load(run_dir / "checkpoints" / name, weights_only=True)
+
+
+def assert_same_checkpoint(one: Path, other: Path, name: str) -> None:
+    """Bit for bit: weights, optimizer, schedule, random state, scores."""
+    first, second = checkpoint(one, name), checkpoint(other, name)
+    for content in (first, second):
+        content.pop("run", None)  # how long the log was, and seconds
+    assert_equal(first, second, name)
+
+
+def assert_equal(one: Any, other: Any, where: str) -> None:
+    assert type(one) is type(other), where
+    if isinstance(one, Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            assert_equal(*pair, f"{where}/{index}")
+    else:
+        assert one == other, where
+
+
+PUBLISHED_NAMES = {
+    "UCRN": "src.models.UCRNModel",
+    "UnimodalRefinement": "modules.transformer.TransformerEncoder",
+    "CrossmodalRefinement": "modules.transformer.TransformerEncoder",
+    "TransformerEncoderLayer": "modules.transformer.TransformerEncoderLayer",
+    "SelfQualityImprovement": "modules.transformer.SQLayer",
+    "MultiheadAttention": "modules.multihead_attention.MultiheadAttention",
+}
+
+
+@contextmanager
+def published_classes(model: UCRN) -> Iterator[nn.Module]:
+    """A copy of the model whose classes have the published modules' names, which can be pickled inside the block."""
+    made: dict[str, type] = {}
+    for name in PUBLISHED_NAMES.values():
+        module, _, short = name.rpartition(".")
+        made[name] = type(short, (nn.Module,), {"__module__": module})
+    files = {name: ModuleType(name) for cls in made.values() for name in (cls.__module__, cls.__module__.split(".")[0])}
+    for cls in made.values():
+        setattr(files[cls.__module__], cls.__name__, cls)
+    copy = deepcopy(model)
+    copy.without, copy.active = 0, list(copy.active)
+    for part in copy.modules():
+        if type(part).__name__ in PUBLISHED_NAMES:
+            part.__class__ = made[PUBLISHED_NAMES[type(part).__name__]]
+    with patch.dict(sys.modules, files):
+        yield copy

@@ -1,0 +1,123 @@
+"""The splits of CMU-MOSI or CMU-MOSEI as tensors, cleaned as published, and the order of training batches."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from common.cuda import Processes
+from common.errors import UserError
+from common.readers.cmu_mosei import SentimentSplit, clean_audio, read_sentiment_file
+from common.sampling import cut_batches, index_batches
+
+RESIDENT_SHARE = 0.5  # of a GPU's free memory that the data may take
+
+
+@dataclass(frozen=True)
+class Clips:
+    """A split: text (N, L_l, d_l), audio (N, L_a, d_a), vision (N, L_v, d_v), labels (N, 1), float32.
+
+    meta: (video, start, end) of every clip, three zeros where the file has no ids.
+    """
+
+    text: Tensor
+    audio: Tensor
+    vision: Tensor
+    labels: Tensor
+    meta: list[tuple]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def widths(self) -> list[int]:
+        """Features of text, audio and vision."""
+        return [x.shape[2] for x in (self.text, self.audio, self.vision)]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of text, audio and vision."""
+        return [x.shape[1] for x in (self.text, self.audio, self.vision)]
+
+    def batch(self, indices: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Text, audio, vision and labels of these clips on the device."""
+        chosen = torch.from_numpy(indices).to(self.labels.device, non_blocking=True)
+        parts = (self.text, self.audio, self.vision, self.labels)
+        return tuple(part[chosen].to(device, non_blocking=True) for part in parts)
+
+
+def data_file(args: Namespace) -> Path:
+    """FOLDER/<dataset>_data.pkl with --aligned, else FOLDER/<dataset>_data_noalign.pkl."""
+    return args.data_path / f"{args.dataset}_data{'' if args.aligned else '_noalign'}.pkl"
+
+
+def open_splits(args: Namespace) -> dict[str, SentimentSplit]:
+    """The file's splits. Raises UserError for a missing or damaged file, or lengths that --aligned does not expect."""
+    path = data_file(args)
+    splits = read_sentiment_file(path, missing_hint="(see --data_path, --dataset and --aligned)")
+    lengths = dict(zip(("text", "audio", "vision"), splits["train"].lengths, strict=True))
+    if args.aligned and len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{key} {length}" for key, length in lengths.items())
+        raise UserError(f"{path}: steps are {shown}; --aligned expects the same number in all three")
+    return splits
+
+
+def clips_of(split: SentimentSplit, text: np.ndarray | None = None) -> Clips:
+    """Cleaned as published: everything float32, in audio -inf becomes 0; +inf and NaN stay, as in the file.
+
+    text: features (N, T, d) in the place of the file's own (BERT).
+    """
+    text = np.asarray(split.text if text is None else text, np.float32)
+    arrays = (text, clean_audio(split.audio), np.asarray(split.vision, np.float32))
+    labels = np.asarray(split.labels, np.float32).reshape(len(split), -1)[:, :1]
+    return Clips(*map(torch.from_numpy, arrays), torch.from_numpy(labels), _meta(split))
+
+
+def _meta(split: SentimentSplit) -> list[tuple]:
+    if split.ids is None:
+        return [(0, 0, 0)] * len(split)
+    rows = np.asarray(split.ids).reshape(len(split), -1)[:, :3].tolist()
+    return [tuple(field.decode() if isinstance(field, bytes) else field for field in row) for row in rows]
+
+
+def placed(data: Mapping[str, Clips], device: torch.device) -> dict[str, Clips]:
+    """The data on a GPU once, where it takes no more than half of the free memory; else in pinned memory."""
+    if device.type != "cuda":
+        return dict(data)
+    parts = ("text", "audio", "vision", "labels")
+    size = sum(getattr(clips, part).nbytes for clips in data.values() for part in parts)
+    fits = size <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+
+    def place(tensor: Tensor) -> Tensor:
+        return tensor.to(device) if fits else tensor.pin_memory()
+
+    return {
+        name: replace(clips, **{part: place(getattr(clips, part)) for part in parts}) for name, clips in data.items()
+    }
+
+
+def training_batches(args: Namespace, size: int, epoch: int, procs: Processes) -> list[np.ndarray]:
+    """Indices of an epoch's batches (epochs from 1), this process's share of each; the last one may be smaller."""
+    share = (procs.rank, procs.world, args.max_steps)
+    if args.official_order:
+        return cut_batches(official_order(size, epoch), args.batch_size, *share)
+    return index_batches(size, args.batch_size, args.seed, epoch, *share)
+
+
+def official_order(size: int, epoch: int) -> np.ndarray:
+    """The published order of an epoch (from 1), on a CPU, whatever --seed says: the loop goes twice over the training
+    set in each epoch, so training sees the passes 1, 3, 5, ..."""
+    return unseeded_pass(size, 2 * epoch - 1)
+
+
+def unseeded_pass(size: int, number: int) -> np.ndarray:
+    """The order of pass `number` (from 1) of a shuffling DataLoader whose generator nothing seeds."""
+    loader = DataLoader(range(size), batch_size=size, shuffle=True, generator=torch.Generator())
+    for _ in range(number):
+        (order,) = loader
+    return order.numpy()

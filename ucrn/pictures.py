@@ -1,0 +1,78 @@
+"""Pictures of a run: curves, predicted beside true scores, gates of the modalities and their divergence."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from common.figures import save_figure
+from common.run import Run
+from ucrn.evaluate import Evaluation
+from ucrn.model import UCRN
+
+NAMES = {"l": "language", "a": "audio", "v": "vision"}
+COLOURS = {"l": "tab:blue", "a": "tab:orange", "v": "tab:green"}
+SPLITS = {"train_eval": "train", "valid": "valid", "test": "test"}
+
+
+def write_curves(run: Run) -> None:
+    """images/curves.png: loss, has0 F1 and MAE of the splits; images/divergence.png: MJS, and gates on the test set."""
+    histories = {split: [entry for entry in run.history(split) if not entry.get("final")] for split in SPLITS}
+    last = histories["test"][-1]["epoch"]
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    panels = (("loss", "loss"), ("has0_f1", "F1 (%), zero is positive"), ("mae", "mean absolute error"))
+    for axes, (key, label) in zip(figure.subplots(1, 3), panels, strict=True):
+        _draw(axes, histories, key, label)
+    save_figure(run, figure, "curves", "curves", last)
+
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw(left, histories, "mjsd", "divergence between modalities")
+    for modality, name in NAMES.items():
+        gates = [
+            (entry["epoch"], entry[f"gate_{modality}"]) for entry in histories["test"] if f"gate_{modality}" in entry
+        ]
+        if gates:
+            right.plot(*zip(*gates, strict=True), color=COLOURS[modality], label=name)
+    _finish(right, "mean gate on the test set")
+    save_figure(run, figure, "divergence", "divergence", last)
+
+
+def _draw(axes: Axes, histories: dict[str, list[dict]], key: str, label: str) -> None:
+    for split, name in SPLITS.items():
+        axes.plot(
+            [entry["epoch"] for entry in histories[split]], [entry[key] for entry in histories[split]], label=name
+        )
+    _finish(axes, label)
+
+
+def _finish(axes: Axes, label: str) -> None:
+    axes.set(xlabel="epoch", ylabel=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.lines:
+        axes.legend()
+
+
+def write_scatter(run: Run, test: Evaluation) -> None:
+    """images/scatter.png: predicted against true scores of the test set."""
+    figure = Figure(figsize=(4.2, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.axline((0, 0), slope=1, color="0.7", linewidth=1)
+    axes.scatter(test.truth, test.prediction, s=8, alpha=0.5)
+    axes.set(
+        xlabel="true score", ylabel="predicted score", title=f"test set, {len(test.truth)} clips", xlim=(-3.2, 3.2)
+    )
+    save_figure(run, figure, "scatter", "scatter", 0)
+
+
+def write_gates(run: Run, model: UCRN, test: Evaluation) -> None:
+    """images/gates.png: how strongly the SQIL gates pass each modality's channels, over the test clips."""
+    if not test.gates.shape[1]:
+        return
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for modality, gates in zip(model.active, test.gates.transpose(1, 0, 2), strict=True):
+        axes.hist(gates.ravel(), bins=np.linspace(0, 1, 41), alpha=0.6, color=COLOURS[modality], label=NAMES[modality])
+    axes.set(xlabel="gate of a channel (0.5: hidden unit off)", ylabel="channels of the test clips")
+    axes.legend()
+    save_figure(run, figure, "gates", "gates", 0)
