@@ -4,8 +4,11 @@ import pytest
 
 from golden_cases import GOLDEN_DIR, Case, all_cases
 from golden_cen_segmentation import ADAPTERS as CEN_SEGMENTATION
+from golden_dynmm_modality import ADAPTERS as DYNMM_MODALITY
+from golden_dynmm_scripts import ADAPTERS as DYNMM_SCRIPTS
+from golden_ucrn import ADAPTERS as UCRN
 
-ADAPTERS = {**CEN_SEGMENTATION}
+ADAPTERS = {**CEN_SEGMENTATION, **DYNMM_MODALITY, **DYNMM_SCRIPTS, **UCRN}
 
 
 @pytest.mark.golden

@@ -1,11 +1,12 @@
-"""Stand-ins of the published ImageNet ResNet files, under their names and keys.
+"""Stand-ins of published weights, under their names and keys: ImageNet ResNets, and a BERT folder (bert_folder).
 
     python -m common.standins weights FOLDER --depths 50 --width 16
+    python -m common.standins weights FOLDER --only bert
 
-Nothing was learned: convolutions are He-initialised. What makes them a usable start is that the batch norms' running
-statistics fit (they were measured on rooms of the nyudv2 stand-in, colour and depth mixed), so that a network with
-frozen statistics has activations of ordinary size in every layer, and that 15 % of the scales of every bn2 are below
-0.02, as channels are that a trained network has given up.
+Nothing was learned. The ResNets' convolutions are He-initialised; what makes them a usable start is that the batch
+norms' running statistics fit (they were measured on rooms of the nyudv2 stand-in, colour and depth mixed), so that a
+network with frozen statistics has activations of ordinary size in every layer, and that 15 % of the scales of every bn2
+are below 0.02, as channels are that a trained network has given up.
 """
 
 from collections.abc import Sequence
@@ -18,29 +19,43 @@ from torch import Tensor, nn
 from common.backbones.resnet import BLOCKS, PUBLISHED, ResNet
 from common.errors import UserError
 from common.readers.nyudv2 import UNITS_PER_METRE
+from common.standins.bert_folder import write_bert
 from common.standins.marker import prepare_folder, write_marker
 from common.standins.room_render import render_room
 
+KINDS = ("resnet", "bert")
 SMALL_SCALE, SMALL_SHARE = 0.02, 0.15
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def write_weights(folder: str | Path, depths: Sequence[int] = tuple(BLOCKS), width: int = 64, seed: int = 0) -> None:
-    """Write FOLDER/<published name> for each depth, and standin.json.
+def write_weights(
+    folder: str | Path,
+    depths: Sequence[int] = tuple(BLOCKS),
+    width: int = 64,
+    seed: int = 0,
+    only: Sequence[str] = KINDS,
+) -> None:
+    """Write FOLDER/<published name> for each depth, FOLDER/bert-base-uncased, and standin.json.
 
-    width: channels of the stem; 64 is the published network.
-    Raises UserError for another depth, a width below 1 and a folder that holds anything else.
+    width: channels of the ResNets' stem; 64 is the published network. only: which of KINDS to write.
+    Raises UserError for another depth or kind, a width below 1 and a folder that holds anything else.
     """
     if width < 1:
         raise UserError(f"--width {width}: expected at least 1")
     unknown = [depth for depth in depths if depth not in BLOCKS]
     if unknown:
         raise UserError(f"--depths {unknown[0]}: expected some of {', '.join(map(str, BLOCKS))}")
+    strange = [kind for kind in only if kind not in KINDS]
+    if strange:
+        raise UserError(f"--only {strange[0]}: expected some of {', '.join(KINDS)}")
     folder = prepare_folder(folder, "weights")
     truth = {"trained": False, "width": width, "bn2_scales_below": SMALL_SCALE, "share": SMALL_SHARE}
-    write_marker(folder, "weights", seed, len(depths), truth)
-    for depth in depths:
-        torch.save(standin_state(depth, width, seed), folder / PUBLISHED[depth])
+    write_marker(folder, "weights", seed, len(depths), {**truth, "written": list(only)})
+    if "resnet" in only:
+        for depth in depths:
+            torch.save(standin_state(depth, width, seed), folder / PUBLISHED[depth])
+    if "bert" in only:
+        write_bert(folder, seed)
 
 
 def standin_state(depth: int, width: int = 64, seed: int = 0) -> dict[str, Tensor]:

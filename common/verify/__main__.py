@@ -1,6 +1,8 @@
 """Read every sample of a data set through its reader, and say what is there and what is wrong.
 
     python -m common.verify nyudv2 FOLDER [--lists train.txt val.txt]
+    python -m common.verify cmu_mosei|cmu_mosi FOLDER [--files NAME ...]
+    python -m common.verify mm_imdb FOLDER [--sizes TRAIN VALID TEST]
 
 prints what each split holds (counts, shapes, types, labels) and each missing, damaged or odd file or entry; the last
 line is `all is well` (exit status 0) or the number of problems (1).
@@ -11,6 +13,8 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from common.errors import run_main
+from common.verify.cmu_mosei import PATTERNS, verify_sentiment
+from common.verify.mm_imdb import verify_mm_imdb
 from common.verify.nyudv2 import verify_nyudv2
 
 
@@ -22,6 +26,15 @@ def parser() -> ArgumentParser:
     nyudv2.add_argument("folder", type=Path)
     nyudv2.add_argument("--lists", type=Path, nargs="+", help="default: FOLDER/train.txt FOLDER/val.txt, or splits.mat")
     nyudv2.set_defaults(verify=lambda args: verify_nyudv2(args.folder, args.lists))
+    for name in ("cmu_mosei", "cmu_mosi"):
+        sentiment = datasets.add_parser(name, help="pickles of word-level features, as MulT and MultiBench have them")
+        sentiment.add_argument("folder", type=Path)
+        sentiment.add_argument("--files", nargs="+", metavar="NAME", help=f"default: {' '.join(PATTERNS)}")
+        sentiment.set_defaults(verify=lambda args: verify_sentiment(args.folder, args.files))
+    mm_imdb = datasets.add_parser("mm_imdb", help="multimodal_imdb.hdf5, features of films")
+    mm_imdb.add_argument("folder", type=Path, help="the file or its folder")
+    mm_imdb.add_argument("--sizes", type=int, nargs=3, metavar=("TRAIN", "VALID", "TEST"), help="default: the file's")
+    mm_imdb.set_defaults(verify=lambda args: verify_mm_imdb(args.folder, args.sizes and tuple(args.sizes)))
     return top
 
 

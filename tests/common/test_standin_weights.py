@@ -8,7 +8,12 @@ from torch import nn
 from common.backbones.resnet import PUBLISHED, ResNet, find_imagenet_file, load_imagenet_state, published_file
 from common.errors import UserError
 from common.standins.__main__ import main
-from common.standins.weights import calibrate, calibration_images, standin_state
+from common.standins.marker import is_standin
+from common.standins.weights import calibrate, calibration_images, standin_state, write_weights
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +36,31 @@ def test_files_are_found_and_read_like_the_published_ones(tmp_path):
         assert load_imagenet_state(path, depth)["conv1.weight"].shape == (4, 3, 7, 7)
         assert not published_file(path)
     assert json.loads((tmp_path / "standin.json").read_text())["truth"]["trained"] is False
+    assert (tmp_path / "bert-base-uncased/config.json").is_file()
+
+
+def test_bert_folder_is_marked_and_the_same_for_the_same_seed(tmp_path):
+    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        main(["weights", str(tmp_path / name), "--only", "bert", "--seed", seed])
+    one, same, other = (contents(tmp_path / name / "bert-base-uncased") for name in "abc")
+    assert set(one) == {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json", "standin.json"}
+    assert is_standin(tmp_path / "a/bert-base-uncased")
+    assert one == same
+    assert [name for name in one if one[name] != other[name]] == ["model.safetensors", "standin.json"]
+
+
+def test_only_what_is_asked_for_is_written(tmp_path):
+    main(["weights", str(tmp_path), "--only", "bert"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bert-base-uncased", "standin.json"]
+    main(["weights", str(tmp_path), "--only", "resnet", "--depths", "50", "--width", "2"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*("bert-base-uncased", PUBLISHED[50], "standin.json")]
+    assert json.loads((tmp_path / "standin.json").read_text())["truth"]["written"] == ["resnet"]
+
+
+def test_kind_that_is_not_known_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--only vit: expected some of resnet, bert"):
+        write_weights(tmp_path / "w", only=["resnet", "vit"])
+    assert not (tmp_path / "w").exists()
 
 
 def test_keys_are_those_of_the_old_published_files(state):
