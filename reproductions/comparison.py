@@ -74,7 +74,11 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All of one paper's report. unprinted: counted runs of the rows that no reported number stands beside."""
+    """All of one paper's report.
+
+    tradeoffs: pairs of metrics to draw. trained: counted runs of every row; unprinted: of those rows alone that no
+    reported number stands beside.
+    """
 
     name: str
     title: str
@@ -83,6 +87,8 @@ class Comparison:
     metrics: dict[str, Metric]
     headlines: dict[str, str]
     numbers: tuple[Number, ...]
+    tradeoffs: tuple[tuple[str, str], ...]
+    trained: tuple[RunGroup, ...]
     unprinted: tuple[RunGroup, ...]
     standins: tuple[RunGroup, ...]
     provenance: tuple[Provenance, ...]
@@ -93,7 +99,7 @@ def compare(paper: Paper, runs: Iterable[Run], golden: GoldenRecord | None = Non
     """Compare what a paper reports with the runs that name the paper."""
     found, left_out = select(paper, [run for run in runs if run.info["paper"] == paper.name])
     printed = {paper.row(entry.row_id).id for entry in paper.entries if entry.row_id}
-    unprinted = [row for row in paper.rows.values() if row.id not in printed]
+    trained = tuple(group for row in paper.rows.values() for group in _groups(row, found[row.id].trained))
     return Comparison(
         name=paper.name,
         title=paper.title,
@@ -102,7 +108,9 @@ def compare(paper: Paper, runs: Iterable[Run], golden: GoldenRecord | None = Non
         metrics=paper.metrics,
         headlines={row.id: row.headline for row in paper.rows.values() if row.headline},
         numbers=tuple(_number(entry, paper, found, golden) for entry in paper.entries),
-        unprinted=tuple(group for row in unprinted for group in _groups(row, found[row.id].trained)),
+        tradeoffs=paper.tradeoffs,
+        trained=trained,
+        unprinted=tuple(group for group in trained if group.row not in printed),
         standins=tuple(group for row in paper.rows.values() for group in _groups(row, found[row.id].standins)),
         provenance=tuple(line for row in paper.rows.values() for line in _provenance(row, found[row.id])),
         left_out=tuple(left_out),

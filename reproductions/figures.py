@@ -53,9 +53,41 @@ def draw_standins(names: Sequence[str], groups: Sequence[RunGroup], metrics: Map
             axes.barh(at, means, 0.38, xerr=deviations, color=color, ecolor=INK, capsize=2, label=protocol)
         axes.set_yticks(range(len(groups)), names)
         axes.invert_yaxis()
-        axes.set_xlabel(f"{metric.label}{f' ({metric.unit})' if metric.unit else ''}, on stand-ins")
+        axes.set_xlabel(f"{_named(metric)}, on stand-ins")
     _legend_once(figure)
     return _png(figure)
+
+
+def draw_tradeoff(
+    numbers: Sequence[Number], groups: Sequence[RunGroup], x: Metric, y: Metric, title: str
+) -> bytes | None:
+    """y against x: reported rows that print both, and the means of our runs (official), with standard deviations.
+
+    None where there is not one point.
+    """
+    values = {(number.entry.row, number.entry.metric): number.entry.value for number in numbers}
+    rows = dict.fromkeys(row for row, metric in values if metric == y.name and (row, x.name) in values)
+    points = [(row, values[row, x.name], values[row, y.name]) for row in rows]
+    pairs = [(group.row, *(group.scores.get(metric.name, {}).get("official") for metric in (x, y))) for group in groups]
+    ours = [(row, one, other) for row, one, other in pairs if one and other]
+    if not points and not ours:
+        return None
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for row, at, value in points:
+        axes.plot(at, value, "D", color=REPORTED, label="reported")
+        axes.annotate(row, (at, value), (5, 5), textcoords="offset points", color=REPORTED, fontsize=8)
+    for row, one, other in ours:
+        axes.errorbar(one.mean, other.mean, other.sd, one.sd, "o", color=OURS, capsize=2, label="ours, mean and sd")
+        axes.annotate(row, (one.mean, other.mean), (5, -10), textcoords="offset points", color=OURS, fontsize=8)
+    axes.set(xlabel=_named(x), ylabel=_named(y), title=title)
+    axes.margins(0.15)
+    _legend_once(figure)
+    return _png(figure)
+
+
+def _named(metric: Metric) -> str:
+    return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
 
 
 def _legend_once(figure: Figure) -> None:

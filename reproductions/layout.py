@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from reproductions.blocks import Block, Figure, Heading, Table, Text
 from reproductions.comparison import Comparison, Number, Provenance, RunGroup
-from reproductions.figures import draw_numbers, draw_standins
+from reproductions.figures import draw_numbers, draw_standins, draw_tradeoff
 from reproductions.layout_text import (
     BLANK,
     LEGEND,
@@ -68,6 +68,8 @@ def reported_tables(one: Comparison, level: int, figures: bool = False) -> list[
     if one.unprinted:
         scores = _score_tables(_group_names(one.unprinted), one.unprinted, one.metrics)
         blocks += [Heading(level, "Our runs of rows that no source at hand prints"), *scores]
+    if figures:
+        blocks += _tradeoffs(one, one.numbers, one.trained, "reported, and ours on the real data")
     commands = _commands(one.numbers)
     return [*blocks, Text(LEGEND), *([Heading(level, "Commands behind the rows"), commands] if commands.rows else [])]
 
@@ -147,7 +149,17 @@ def standins(one: Comparison, figures: bool = False) -> list[Block]:
     if figures:
         alt = "scores on stand-ins, official and clean protocol side by side; not the paper's results"
         blocks.append(Figure(draw_standins(names, one.standins, one.metrics), alt))
+        blocks += _tradeoffs(one, (), one.standins, "on stand-ins: not the paper's results")
     return [*blocks, Table(("run of the command of", "stand-in", "differs from the published command in"), settings)]
+
+
+def _tradeoffs(one: Comparison, numbers: Sequence[Number], groups: Sequence[RunGroup], title: str) -> list[Block]:
+    blocks = []
+    for x, y in one.tradeoffs:
+        png = draw_tradeoff(numbers, groups, one.metrics[x], one.metrics[y], title)
+        if png:
+            blocks.append(Figure(png, f"{one.metrics[y].label} against {one.metrics[x].label}, {title}"))
+    return blocks
 
 
 def _score_tables(names: Sequence[str], groups: Sequence[RunGroup], metrics: dict[str, Metric]) -> list[Block]:

@@ -1,7 +1,8 @@
 """The numbers that a paper prints: reads and checks reproductions/reported/<paper>.yaml.
 
-The head of such a file holds paper, title, citation, sources, metrics, seeds, evaluation_flags and rows; `numbers`
-holds one entry a printed number. reported/cen.yaml shows all of it with comments.
+The head of such a file holds paper, title, citation, sources, metrics, seeds, evaluation_flags, rows and tradeoffs
+(pairs of metrics that the report draws against each other); `numbers` holds one entry a printed number.
+reported/cen.yaml and dynmm.yaml show all of it with comments.
 """
 
 from collections.abc import Iterable
@@ -81,7 +82,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Paper:
-    """A reported/<paper>.yaml, checked. `aliases` maps a row id to the row whose runs stand behind it."""
+    """A reported/<paper>.yaml, checked. `aliases` maps a row id to the row whose runs stand behind it.
+
+    tradeoffs: pairs (x, y) of metrics that the report draws against each other.
+    """
 
     name: str
     title: str
@@ -93,6 +97,7 @@ class Paper:
     entries: tuple[Entry, ...]
     seeds: tuple[int, ...] = ()
     evaluation_flags: tuple[str, ...] = ()
+    tradeoffs: tuple[tuple[str, str], ...] = ()
 
     def row(self, row_id: str | None) -> Row | None:
         """The row with this id, through its alias; None for an id that the paper does not have."""
@@ -127,6 +132,7 @@ def load(file: Path) -> Paper:
         entries=tuple(_entry(given, f"{file}: entry {i}", metrics) for i, given in enumerate(head["numbers"], start=1)),
         seeds=tuple(head.get("seeds", ())),
         evaluation_flags=tuple(head.get("evaluation_flags", ())),
+        tradeoffs=tuple((pair["x"], pair["y"]) for pair in head.get("tradeoffs", ())),
     )
     _check_references(paper, file)
     return paper
@@ -203,6 +209,9 @@ def _check_printed(value: Any, printed: Any, where: str) -> None:
 
 
 def _check_references(paper: Paper, file: Path) -> None:
+    for pair in paper.tradeoffs:
+        for name in pair:
+            _one_of(name, paper.metrics, "metric", f"{file}: tradeoffs")
     seen = set()
     for entry in paper.entries:
         where = f"{file}: entry ({entry.table}, {entry.row}, {entry.dataset}, {entry.metric})"

@@ -42,15 +42,15 @@ say_and_do() {
     $DRY || "$@"
 }
 
-# row ID MODULE FLAGS...: the module with these flags, once for each seed, in $RUNS/ID/seed_S
+# row ID MODULE FLAGS...: the module with these flags, once for each seed, in $RUNS/ID/seed_S; {seed} in a flag is S.
 row() {
     local id=$1 module=$2 seed
     shift 2
     KNOWN+=("$id")
     if [ ${#ROWS[@]} -gt 0 ] && [[ " ${ROWS[*]} " != *" $id "* ]]; then return; fi
     for ((seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++)); do
-        say_and_do python -m "$module" --gpu "${GPU[@]}" "$@" ${NAME_FLAG:+"$NAME_FLAG" "$id"} "$SEED_FLAG" "$seed" \
-            --row "$id" --run-dir "$RUNS/$id/seed_$seed" --resume auto
+        say_and_do python -m "$module" --gpu "${GPU[@]}" "${@//\{seed\}/$seed}" ${NAME_FLAG:+"$NAME_FLAG" "$id"} \
+            "$SEED_FLAG" "$seed" --row "$id" --run-dir "$RUNS/$id/seed_$seed" --resume auto
     done
 }
 
