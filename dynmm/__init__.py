@@ -1,0 +1,1 @@
+"""Dynamic Multimodal Fusion (Xue and Marculescu, CVPR 2023 workshops)."""

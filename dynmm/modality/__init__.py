@@ -1,0 +1,1 @@
+"""DynMM at the modality level: whole expert networks are chosen for each sample (MM-IMDB, CMU-MOSEI)."""
