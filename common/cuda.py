@@ -118,7 +118,12 @@ def process_group(device: torch.device, procs: Processes) -> Iterator[None]:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed torch (all devices) and numpy's global generator; cuDNN deterministic, fp32 without TF32."""
+    """Seed torch (all devices) and numpy's global generator; cuDNN deterministic, fp32 without TF32.
+
+    Raises UserError for a seed that torch cannot take.
+    """
+    if not -(2**63) <= seed < 2**64:
+        raise UserError(f"seed {seed}: expected a whole number of at most 64 bits")
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     torch.backends.cudnn.deterministic = True

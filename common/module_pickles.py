@@ -16,7 +16,10 @@ from common.errors import UserError
 
 
 class InertModule:
-    """Stands for any module of the file: its attributes, and no behaviour."""
+    """Stands for any module of the file: its attributes, and no behaviour; what it is made with is dropped."""
+
+    def __new__(cls, *_: object) -> "InertModule":
+        return super().__new__(cls)
 
 
 def load_module_state(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
@@ -26,8 +29,9 @@ def load_module_state(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
     Raises UserError naming the file for any other class, or if the file holds no module.
     """
     names = [*classes, *_library_classes()]
+    plain = [set, torch.device]
     try:
-        module = safe_load(path, [(InertModule, name) for name in names])
+        module = safe_load(path, [*((InertModule, name) for name in names), *plain])
     except UserError as error:
         raise UserError(re.sub("a checkpoint has no need of", "this reader does not know", str(error))) from error
     if not isinstance(module, InertModule):
@@ -42,11 +46,10 @@ def _library_classes() -> list[str]:
     """Names under which torch pickles its own modules."""
     found = [value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module)]
     names = [f"{one.__module__}.{one.__qualname__}" for one in found]
-    return [
-        *names,
-        "torch.nn.parallel.data_parallel.DataParallel",
-        "torch.nn.modules.linear.NonDynamicallyQuantizableLinear",
-    ]
+    distributed = ("DistributedDataParallel", "_BucketCapacityConfig", "_DDPJoinConfig")
+    names += [f"torch.nn.parallel.distributed.{name}" for name in distributed]
+    names += ["torch.nn.parallel.data_parallel.DataParallel", "torch.distributed.algorithms.join._JoinConfig"]
+    return [*names, "torch.nn.modules.linear.NonDynamicallyQuantizableLinear"]
 
 
 def _entries(module: InertModule, prefix: str) -> list[tuple[str, Tensor]]:

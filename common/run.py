@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 # Flags that may differ between an interrupted run and the one that goes on with it: they do not change a number.
 # "quirk" is what was typed; what it comes to is compared as "quirks".
 FREE = {"gpu", "num_workers", "resume", "overwrite", "print_loss", "print_network", "save_image", "run_dir", "row"}
-FREE |= {"quirk"}
+FREE |= {"quirk", "cache"}
 
 
 class Run:

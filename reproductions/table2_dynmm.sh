@@ -8,9 +8,9 @@ source reproductions/dynmm_modality.sh
 
 if $STANDIN; then
     # Sized for two cores: narrow networks, short clips, and larger learning rates for the few steps that there are.
-    standin cmu_mosei data/standins/dynmm/cmu_mosei --layout multibench --lengths 10 10 10
+    standin cmu_mosei data/standins/dynmm/cmu_mosei --layout multibench --lengths 10 10 10 --samples 1200
     clips=data/standins/dynmm/cmu_mosei/mosei_senti_data.pkl
-    experts=(--narrow 4 --lr 1e-3 --n-epochs 20) dynamic=(--narrow 4 --lr 1e-3 --n-epochs 15)
+    experts=(--narrow 4 --lr 1e-3 --n-epochs 8) dynamic=(--narrow 4 --lr 1e-3 --n-epochs 20)
 fi
 
 affect video_network affect_uni --mod 0 "${experts[@]}"

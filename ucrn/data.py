@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from common.cuda import Processes
 from common.errors import UserError
@@ -22,7 +21,7 @@ RESIDENT_SHARE = 0.5  # of a GPU's free memory that the data may take
 class Clips:
     """A split: text (N, L_l, d_l), audio (N, L_a, d_a), vision (N, L_v, d_v), labels (N, 1), float32.
 
-    meta: (video, start, end) of every clip, three zeros where the file has no ids.
+    meta: (video, start, end) of every clip, as far as the file says; three zeros where it has no ids.
     """
 
     text: Tensor
@@ -82,7 +81,8 @@ def _meta(split: SentimentSplit) -> list[tuple]:
     if split.ids is None:
         return [(0, 0, 0)] * len(split)
     rows = np.asarray(split.ids).reshape(len(split), -1)[:, :3].tolist()
-    return [tuple(field.decode() if isinstance(field, bytes) else field for field in row) for row in rows]
+    missing = [""] * (3 - len(rows[0]))
+    return [tuple(field.decode() if isinstance(field, bytes) else field for field in [*row, *missing]) for row in rows]
 
 
 def placed(data: Mapping[str, Clips], device: torch.device) -> dict[str, Clips]:
@@ -116,8 +116,12 @@ def official_order(size: int, epoch: int) -> np.ndarray:
 
 
 def unseeded_pass(size: int, number: int) -> np.ndarray:
-    """The order of pass `number` (from 1) of a shuffling DataLoader whose generator nothing seeds."""
-    loader = DataLoader(range(size), batch_size=size, shuffle=True, generator=torch.Generator())
+    """The order of pass `number` (from 1) of a shuffling DataLoader whose generator nothing seeds.
+
+    Each pass draws a seed for the workers first, then the order, and at its end one more that is not used.
+    """
+    generator = torch.Generator()
     for _ in range(number):
-        (order,) = loader
+        torch.empty((), dtype=torch.int64).random_(generator=generator)
+        order, _ = (torch.randperm(size, generator=generator) for _ in range(2))
     return order.numpy()

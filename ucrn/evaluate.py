@@ -47,14 +47,16 @@ def evaluate(args: Namespace, run: Run, model: UCRN, clips: Clips) -> Evaluation
         text, audio, vision, labels = clips.batch(mine[start : start + BATCH], run.device)
         with autocast(run.device, args.precision):
             output = model(text, audio, vision)
+            gates = None if "sqil" in args.without else model.gates(output.refined)
         sums += len(labels) * torch.stack(objective(output, labels, args.jsd, args.quirks["mjsd"] == "jsd"))
         refined = torch.stack(output.refined)  # (M, k, B, 30)
-        gates = refined.new_empty(0, *refined.shape[2:]) if "sqil" in args.without else model.gates(output.refined)
+        gates = refined.new_empty(0, *refined.shape[2:]) if gates is None else gates
         parts.append(
             (output.prediction[:, 0], labels[:, 0], output.fused, refined.permute(2, 0, 1, 3), gates.transpose(0, 1))
         )
     share = [torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)]
-    shares = [np.concatenate(part) for part in zip(*procs.gather(share), strict=True)]
+    some = [found for found in procs.gather(share) if found]  # a process beyond the last clip has none
+    shares = [np.concatenate(part) for part in zip(*some, strict=True)]
     order = np.argsort(np.concatenate([np.arange(rank, len(clips), procs.world) for rank in range(procs.world)]))
     return Evaluation(*(part[order] for part in shares), *(procs.sum(sums) / len(clips)).tolist())
 

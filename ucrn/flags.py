@@ -106,9 +106,14 @@ def resolve(args: Namespace) -> Namespace:
     for flag in ("nlevels", "temp_proj", "when", "warm_epoch"):
         if getattr(args, flag) < 0:
             raise UserError(f"--{flag} {getattr(args, flag)}: expected 0 or more")
+    for flag in (name for name in vars(args) if "dropout" in name):
+        if not 0 <= getattr(args, flag) <= 1:
+            raise UserError(f"--{flag} {getattr(args, flag)}: expected a rate of 0 to 1")
     optimizer = getattr(torch.optim, args.optim, None)
     if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
         raise UserError(f"--optim {args.optim}: no optimizer of torch.optim; for example Adam or SGD")
+    if args.optim in ("LBFGS", "SparseAdam"):
+        raise UserError(f"--optim {args.optim}: works on other losses or gradients; take for example Adam or SGD")
     if args.use_bert and args.bert is None:
         raise UserError("--use_bert: name the folder of a BERT with --bert DIR")
     if args.visualize and args.resume == "auto":

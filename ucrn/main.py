@@ -35,8 +35,7 @@ from ucrn.data import Clips, clips_of, open_splits, placed
 from ucrn.flags import DATASETS, parser, resolve
 from ucrn.model import MODALITIES, UCRN
 from ucrn.test_mode import test_saved
-from ucrn.text_features import bert_features
-from ucrn.train import train
+from ucrn.train import build_optimizer, train
 
 MODULE = "ucrn.main"
 
@@ -61,9 +60,14 @@ def refine(args: Namespace, argv: list[str], device: torch.device, procs: Proces
     facts["dataset"] = describe_dataset(
         DATASETS[args.dataset], [splits["test"]] if args.visualize else list(splits.values())
     )
-    texts = bert_features(args, splits, device, facts) if args.use_bert else {}
+    texts = {}
+    if args.use_bert:
+        from ucrn.text_features import bert_features  # its import takes several seconds, which others need not wait for
+
+        texts = bert_features(args, splits, device, facts)
     data = {name: clips_of(split, texts.get(name)) for name, split in splits.items()}
     model = build(args, data["train"])
+    build_optimizer(args, model)  # one that cannot be built is told before the run folder is touched
     run = Run("ucrn", "main", args.name, args, device, procs, command_line(MODULE, argv), facts)
     if run.finished:
         run.note(f"{run.folder}: already finished")
@@ -97,11 +101,12 @@ def build(args: Namespace, clips: Clips) -> UCRN:
 
 def starting_point(args: Namespace, model: UCRN, run: Run) -> Mapping | None:
     """Load what --visualize, --resume PATH or --pretrain name; returns what training goes on from, if it is ours."""
-    given = args.resume or args.pretrain
-    if not (args.visualize or given) or given == "auto":
+    resumed = args.resume if args.resume != "auto" else ""
+    given = resumed or args.pretrain
+    if not (args.visualize or given):
         return None
-    content, run.facts["checkpoint"] = load_model(model, saved_model(args, given or None))
-    return content.get("ours") if args.resume and not args.visualize else None
+    content, run.facts["checkpoint"] = load_model(model, saved_model(args, given))
+    return content.get("ours") if resumed and not args.visualize else None
 
 
 def introduce(args: Namespace, run: Run, model: UCRN, data: Mapping[str, Clips]) -> None:

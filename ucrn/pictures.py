@@ -18,6 +18,8 @@ SPLITS = {"train_eval": "train", "valid": "valid", "test": "test"}
 def write_curves(run: Run) -> None:
     """images/curves.png: loss, has0 F1 and MAE of the splits; images/divergence.png: MJS, and gates on the test set."""
     histories = {split: [entry for entry in run.history(split) if not entry.get("final")] for split in SPLITS}
+    if not histories["test"]:  # a finished run's checkpoint that was only tested
+        return
     last = histories["test"][-1]["epoch"]
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     panels = (("loss", "loss"), ("has0_f1", "F1 (%), zero is positive"), ("mae", "mean absolute error"))

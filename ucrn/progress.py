@@ -1,6 +1,7 @@
 """How far a training run has come, and what a checkpoint needs to go on from there exactly."""
 
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 import torch
@@ -62,10 +63,10 @@ class Progress:
         set_random_state(states[procs.rank % len(states)])
 
     def take(self, epoch: int, test_score: float, valid_loss: float, model: nn.Module) -> None:
-        """Look whether this epoch is the best by either rule; the first one always is, also with a score of NaN."""
+        """Look whether this epoch is the best by either rule; the first one always is, until one is no NaN."""
         best, lowest = self.by_test.score, self.by_valid.score
-        self.by_test.take(epoch, test_score, best is None or test_score > best, model)
-        self.by_valid.take(epoch, valid_loss, lowest is None or valid_loss < lowest, model)
+        self.by_test.take(epoch, test_score, best is None or isnan(best) or test_score > best, model)
+        self.by_valid.take(epoch, valid_loss, lowest is None or isnan(lowest) or valid_loss < lowest, model)
 
     def state(
         self,

@@ -20,7 +20,7 @@ from ucrn.data import Clips, training_batches
 from ucrn.evaluate import Evaluation, evaluate, named_gates, recorded
 from ucrn.losses import objective
 from ucrn.metrics import RULE, epoch_lines, epoch_scores, final_lines, final_scores
-from ucrn.model import MODALITIES, UCRN
+from ucrn.model import MODALITIES, UCRN, WIDTH
 from ucrn.pictures import write_curves, write_gates, write_scatter
 from ucrn.progress import Progress
 from ucrn.robustness import damaged_scores
@@ -47,6 +47,7 @@ def train(
         losses = run.procs.gather(train_epoch(net, data["train"], batches, optimizer, scaler, args, run, epoch))
         seconds = time.monotonic() - began  # of training alone; the published line has the evaluations in it
         valid, test = (evaluate(args, run, model, data[split]) for split in ("valid", "test"))
+        lr = schedule.lr
         schedule.step(valid.loss)
         run.trained(epoch, len(data["train"]), seconds)
         evaluations = {"train": evaluate(args, run, model, data["train"]), "valid": valid, "test": test}
@@ -55,7 +56,7 @@ def train(
             f"Epoch {epoch:2d} | Time {seconds:5.4f} sec | Valid Loss {valid.loss:5.4f} | Test Loss {test.loss:5.4f}"
         )
         run.print(RULE)
-        run.record(epoch, "train", loss=fmean(losses), lr=schedule.lr)
+        run.record(epoch, "train", loss=fmean(losses), lr=lr)
         report(args, run, epoch, model, evaluations)
 
         progress.take(epoch, selection_score(args, test), valid.loss, model)
@@ -124,7 +125,8 @@ def backward(
     Returns its L1 and its total loss, detached; their mean over the processes is that of the batch.
     """
     sums = torch.zeros(2, device=run.device)
-    for part in np.array_split(indices, min(args.batch_chunk, len(indices))):
+    parts = min(args.batch_chunk, whole // run.procs.world)  # the same on every process
+    for part in np.array_split(indices, parts):
         text, audio, vision, labels = clips.batch(part, run.device)
         with autocast(run.device, args.precision):
             output = net(text, audio, vision)
@@ -148,7 +150,9 @@ def wrapped(model: UCRN, args: Namespace, run: Run) -> nn.Module:
     net: nn.Module = model
     if run.procs.world > 1:
         ids = [run.device.index] if run.device.type == "cuda" else None
-        net = DistributedDataParallel(model, device_ids=ids, find_unused_parameters=len(model.active) < len(MODALITIES))
+        widths = [getattr(model, f"proj_{modality}").in_channels for modality in MODALITIES]
+        unused = len(model.active) < len(MODALITIES) or WIDTH in widths
+        net = DistributedDataParallel(model, device_ids=ids, find_unused_parameters=unused)
     return torch.compile(net) if args.compile else net
 
 

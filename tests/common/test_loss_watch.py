@@ -75,3 +75,18 @@ def test_each_loss_is_looked_at_once(monkeypatch):
 def test_epoch_without_steps_has_an_error_of_its_own():
     with pytest.raises(UserError):
         LossWatch(CPU, CONTEXT).mean()
+
+
+@pytest.mark.parametrize("device", [CPU, CUDA])
+def test_mean_is_weighted_by_the_samples_of_each_step(device):
+    watch = LossWatch(device, CONTEXT)
+    for loss, samples in ((1.0, 8), (2.0, 8), (7.0, 2)):
+        watch.add(torch.tensor(loss), samples)
+    assert watch.mean() == pytest.approx((8 + 16 + 14) / 18)
+
+
+def test_weight_of_a_loss_is_one_unless_given():
+    watch = LossWatch(CPU, CONTEXT)
+    watch.add(torch.tensor(4.0))
+    watch.add(torch.tensor(1.0), 3)
+    assert watch.mean() == pytest.approx(7 / 4)

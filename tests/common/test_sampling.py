@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
-from common.sampling import Draw, Share, ShuffledBatches
+from common.sampling import Draw, Share, ShuffledBatches, cut_batches, index_batches
 
 
 def drawn(size, batch_size, seed=3, epoch=0, **kwargs):
@@ -154,3 +154,56 @@ def test_negative_seed_is_an_error_or_works():
 def test_order_and_first_sample_have_generators_of_their_own():
     (batch,) = indices(drawn(30, 30, seed=3, epoch=5))
     assert batch != Draw(3, 5, 0).rng().permutation(30).tolist()
+
+
+SIZES = {"size": st.integers(1, 60), "batch_size": st.integers(1, 20), "epoch": st.integers(0, 300)}
+
+
+@settings(deadline=None)
+@given(**SIZES, seed=st.integers(0, 2**40))
+def test_index_batches_show_every_sample_once_and_keep_the_smaller_last_batch(size, batch_size, epoch, seed):
+    batches = index_batches(size, batch_size, seed, epoch)
+    assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+    assert len(batches[-1]) == size - batch_size * (len(batches) - 1)
+    assert {batch.dtype for batch in batches} == {np.dtype(np.int64)}
+    assert sorted(np.concatenate(batches)) == list(range(size))
+
+
+@settings(deadline=None)
+@given(**SIZES, world=st.integers(1, 5))
+def test_index_batches_of_all_processes_are_those_of_a_single_one(size, batch_size, epoch, world):
+    alone = [batch for batch in index_batches(size, batch_size, 3, epoch) if len(batch) >= world]
+    shares = [index_batches(size, batch_size, 3, epoch, rank, world) for rank in range(world)]
+    assert {len(batches) for batches in shares} == {len(alone)}  # or one would wait for another's step
+    for step, batch in enumerate(alone):
+        parts = [batches[step] for batches in shares]
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+        assert sorted(np.concatenate(parts)) == sorted(batch)
+
+
+def test_index_batches_are_a_function_of_seed_and_epoch():
+    def order(seed, epoch):
+        return np.concatenate(index_batches(50, 8, seed, epoch)).tolist()
+
+    assert order(3, 1) == order(3, 1)
+    assert len({tuple(order(*key)) for key in ((3, 1), (3, 2), (4, 1), (-3, 1))}) == 4
+    assert order(3, 1) == list(chain(*indices(drawn(50, 5, epoch=1))))
+
+
+def test_last_batch_that_does_not_reach_all_processes_is_left_out():
+    assert [len(batch) for batch in index_batches(9, 4, 0, 0, rank=1, world=2)] == [2, 2]
+    assert [len(batch) for batch in index_batches(10, 4, 0, 0, rank=1, world=2)] == [2, 2, 1]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 3), (1, 1), (2, 2), (9, 3)])
+def test_limit_ends_index_batches_early_with_the_same_ones(limit, expected):
+    batches, whole = index_batches(10, 4, 0, 7, limit=limit), index_batches(10, 4, 0, 7)
+    assert len(batches) == expected
+    assert all(map(np.array_equal, batches, whole))
+
+
+def test_given_order_is_cut_as_it_stands():
+    order = np.array([4, 0, 3, 1, 2])
+    assert [batch.tolist() for batch in cut_batches(order, 2)] == [[4, 0], [3, 1], [2]]
+    assert [batch.tolist() for batch in cut_batches(order, 3, rank=1, world=2)] == [[0], [2]]
+    assert [batch.tolist() for batch in cut_batches(order, 2, limit=1)] == [[4, 0]]

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Main results of X-Norm: all eight methods on EPIC-KITCHENS-100 (kitchens P01, P08 and P22, 8 verbs).
+
+set -euo pipefail
+source "$(dirname "$0")/environment.sh"
+source reproductions/xnorm_epic.sh
+
+for fusion in rgb flow early late misa mult gb xnorm; do xnorm $fusion; done
+check_rows
