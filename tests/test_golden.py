@@ -7,8 +7,10 @@ from golden_cen_segmentation import ADAPTERS as CEN_SEGMENTATION
 from golden_dynmm_modality import ADAPTERS as DYNMM_MODALITY
 from golden_dynmm_scripts import ADAPTERS as DYNMM_SCRIPTS
 from golden_ucrn import ADAPTERS as UCRN
+from golden_xnorm_data import ADAPTERS as XNORM_DATA
+from golden_xnorm_loop import ADAPTERS as XNORM_LOOP
 
-ADAPTERS = {**CEN_SEGMENTATION, **DYNMM_MODALITY, **DYNMM_SCRIPTS, **UCRN}
+ADAPTERS = {**CEN_SEGMENTATION, **DYNMM_MODALITY, **DYNMM_SCRIPTS, **UCRN, **XNORM_DATA, **XNORM_LOOP}
 
 
 @pytest.mark.golden

@@ -1,7 +1,8 @@
-"""Stand-ins of published weights, under their names and keys: ImageNet ResNets, and a BERT folder (bert_folder).
+"""Stand-ins of published weights, under their names and keys: ImageNet ResNets, a BERT folder, I3Ds of Kinetics.
 
     python -m common.standins weights FOLDER --depths 50 --width 16
     python -m common.standins weights FOLDER --only bert
+    python -m common.standins weights FOLDER --only i3d --narrow 8
 
 Nothing was learned. The ResNets' convolutions are He-initialised; what makes them a usable start is that the batch
 norms' running statistics fit (they were measured on rooms of the nyudv2 stand-in, colour and depth mixed), so that a
@@ -20,10 +21,12 @@ from common.backbones.resnet import BLOCKS, PUBLISHED, ResNet
 from common.errors import UserError
 from common.readers.nyudv2 import UNITS_PER_METRE
 from common.standins.bert_folder import write_bert
+from common.standins.calibration import calibrate
+from common.standins.i3d_files import NARROW, write_i3d
 from common.standins.marker import prepare_folder, write_marker
 from common.standins.room_render import render_room
 
-KINDS = ("resnet", "bert")
+KINDS = ("resnet", "bert", "i3d")
 SMALL_SCALE, SMALL_SHARE = 0.02, 0.15
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -34,14 +37,17 @@ def write_weights(
     width: int = 64,
     seed: int = 0,
     only: Sequence[str] = KINDS,
+    narrow: int = NARROW,
 ) -> None:
-    """Write FOLDER/<published name> for each depth, FOLDER/bert-base-uncased, and standin.json.
+    """Write FOLDER/<published name> for each depth, FOLDER/bert-base-uncased, both I3D files, and standin.json.
 
     width: channels of the ResNets' stem; 64 is the published network. only: which of KINDS to write.
-    Raises UserError for another depth or kind, a width below 1 and a folder that holds anything else.
+    narrow: what the I3Ds' widths are divided by; 1 is the published network.
+    Raises UserError for another depth or kind, a width or narrow below 1 and a folder that holds anything else.
     """
-    if width < 1:
-        raise UserError(f"--width {width}: expected at least 1")
+    for flag, value in (("width", width), ("narrow", narrow)):
+        if value < 1:
+            raise UserError(f"--{flag} {value}: expected at least 1")
     unknown = [depth for depth in depths if depth not in BLOCKS]
     if unknown:
         raise UserError(f"--depths {unknown[0]}: expected some of {', '.join(map(str, BLOCKS))}")
@@ -50,12 +56,14 @@ def write_weights(
         raise UserError(f"--only {strange[0]}: expected some of {', '.join(KINDS)}")
     folder = prepare_folder(folder, "weights")
     truth = {"trained": False, "width": width, "bn2_scales_below": SMALL_SCALE, "share": SMALL_SHARE}
-    write_marker(folder, "weights", seed, len(depths), {**truth, "written": list(only)})
+    write_marker(folder, "weights", seed, len(depths), {**truth, "narrow": narrow, "written": list(only)})
     if "resnet" in only:
         for depth in depths:
             torch.save(standin_state(depth, width, seed), folder / PUBLISHED[depth])
     if "bert" in only:
         write_bert(folder, seed)
+    if "i3d" in only:
+        write_i3d(folder, narrow, seed)
 
 
 def standin_state(depth: int, width: int = 64, seed: int = 0) -> dict[str, Tensor]:
@@ -85,24 +93,6 @@ def _draw_scales(name: str, norm: nn.BatchNorm2d, generator: torch.Generator) ->
         small = torch.rand(norm.num_features, generator=generator) < SMALL_SHARE
         tiny = SMALL_SCALE * (2 * torch.rand(norm.num_features, generator=generator) - 1)
         norm.weight.data = torch.where(small, tiny, norm.weight.data)
-
-
-def calibrate(model: nn.Module, images: Tensor) -> None:
-    """Set every batch norm's running statistics to those of `images` (B, 3, H, W); the model is left in eval mode.
-
-    In train mode each layer sees what the layers before it give with these same statistics, so one pass settles all.
-    """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # plain average over what was seen
-    model.train()
-    with torch.no_grad():
-        model(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.eval()
 
 
 def calibration_images(seed: int, rooms: int = 8, size: tuple[int, int] = (96, 128)) -> Tensor:

@@ -3,6 +3,7 @@
     python -m common.verify nyudv2 FOLDER [--lists train.txt val.txt]
     python -m common.verify cmu_mosei|cmu_mosi FOLDER [--files NAME ...]
     python -m common.verify mm_imdb FOLDER [--sizes TRAIN VALID TEST]
+    python -m common.verify epic_kitchens FOLDER [--csv DIR]
 
 prints what each split holds (counts, shapes, types, labels) and each missing, damaged or odd file or entry; the last
 line is `all is well` (exit status 0) or the number of problems (1).
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from common.errors import run_main
 from common.verify.cmu_mosei import PATTERNS, verify_sentiment
+from common.verify.epic_kitchens import verify_epic_kitchens
 from common.verify.mm_imdb import verify_mm_imdb
 from common.verify.nyudv2 import verify_nyudv2
 
@@ -35,6 +37,10 @@ def parser() -> ArgumentParser:
     mm_imdb.add_argument("folder", type=Path, help="the file or its folder")
     mm_imdb.add_argument("--sizes", type=int, nargs=3, metavar=("TRAIN", "VALID", "TEST"), help="default: the file's")
     mm_imdb.set_defaults(verify=lambda args: verify_mm_imdb(args.folder, args.sizes and tuple(args.sizes)))
+    kitchens = datasets.add_parser("epic_kitchens", help="EPIC-KITCHENS-100, RGB and flow frames of segments")
+    kitchens.add_argument("folder", type=Path)
+    kitchens.add_argument("--csv", type=Path, metavar="DIR", help="of train.csv, val.csv, test.csv; default FOLDER/csv")
+    kitchens.set_defaults(verify=lambda args: verify_epic_kitchens(args.folder, args.csv))
     return top
 
 

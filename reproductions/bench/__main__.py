@@ -1,6 +1,6 @@
 """Measure one paper's code on this machine.
 
-    python -m reproductions.bench cen|dynmm|ucrn
+    python -m reproductions.bench cen|dynmm|ucrn|xnorm
 
 prints the machine, then a table of samples a second and ratios, all measured in this run.
 """
@@ -12,10 +12,10 @@ import torch
 
 from common.cuda import Processes, select_device
 from common.errors import run_main
-from reproductions.bench import cen, dynmm, ucrn
+from reproductions.bench import cen, dynmm, ucrn, xnorm
 from reproductions.bench.timing import machine
 
-PAPERS = {"cen": cen, "dynmm": dynmm, "ucrn": ucrn}
+PAPERS = {"cen": cen, "dynmm": dynmm, "ucrn": ucrn, "xnorm": xnorm}
 
 
 def main(argv: list[str] | None = None) -> None:

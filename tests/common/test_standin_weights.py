@@ -5,9 +5,12 @@ import torch
 import torchvision
 from torch import nn
 
+from common.backbones.i3d import I3D
+from common.backbones.i3d_weights import CHANNELS, find_i3d_file, load_i3d
 from common.backbones.resnet import PUBLISHED, ResNet, find_imagenet_file, load_imagenet_state, published_file
 from common.errors import UserError
 from common.standins.__main__ import main
+from common.standins.i3d_files import FRAMES, SIDE, calibration_clips, i3d_state
 from common.standins.marker import is_standin
 from common.standins.weights import calibrate, calibration_images, standin_state, write_weights
 
@@ -29,7 +32,7 @@ def model(state):
 
 
 def test_files_are_found_and_read_like_the_published_ones(tmp_path):
-    main(["weights", str(tmp_path), "--depths", "50", "101", "--width", "4"])
+    main(["weights", str(tmp_path), "--depths", "50", "101", "--width", "4", "--narrow", "32"])
     for depth in (50, 101):
         path = find_imagenet_file(depth, tmp_path)
         assert path.name == PUBLISHED[depth]
@@ -37,6 +40,8 @@ def test_files_are_found_and_read_like_the_published_ones(tmp_path):
         assert not published_file(path)
     assert json.loads((tmp_path / "standin.json").read_text())["truth"]["trained"] is False
     assert (tmp_path / "bert-base-uncased/config.json").is_file()
+    for stream, channels in CHANNELS.items():
+        load_i3d(I3D(channels, narrow=32), find_i3d_file(stream, tmp_path))
 
 
 def test_bert_folder_is_marked_and_the_same_for_the_same_seed(tmp_path):
@@ -58,7 +63,7 @@ def test_only_what_is_asked_for_is_written(tmp_path):
 
 
 def test_kind_that_is_not_known_is_refused(tmp_path):
-    with pytest.raises(UserError, match="--only vit: expected some of resnet, bert"):
+    with pytest.raises(UserError, match="--only vit: expected some of resnet, bert, i3d"):
         write_weights(tmp_path / "w", only=["resnet", "vit"])
     assert not (tmp_path / "w").exists()
 
@@ -109,6 +114,48 @@ def test_frozen_statistics_fit_new_rooms_in_every_layer(model):
     assert all(0.2 < stage.std() < 3 for stage in stages)
 
 
+@pytest.mark.parametrize("stream", ["rgb", "flow"])
+def test_frozen_statistics_of_an_i3d_fit_new_clips_in_every_layer(stream):
+    model = I3D(CHANNELS[stream], narrow=16)
+    model.load_state_dict(i3d_state(stream, 16))
+    spreads = []
+
+    def watch(norm, inputs):
+        shape = (1, -1, 1, 1, 1)
+        normed = inputs[0] - norm.running_mean.view(shape)
+        spreads.append((normed / (norm.running_var.view(shape) + norm.eps).sqrt()).std().item())
+
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.register_forward_pre_hook(watch)
+    with torch.no_grad():
+        last = model.eval().run(calibration_clips(stream, seed=9))
+    assert len(spreads) == 57
+    assert min(spreads) > 0.5
+    assert max(spreads) < 2
+    assert 0.2 < last.std() < 3
+    assert (last.amax(dim=(0, 2, 3, 4)) > 0).float().mean() > 0.9  # few channels are dead
+
+
+def test_i3d_files_are_the_same_for_the_same_seed_and_leave_the_generator_alone(tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    states = [i3d_state("flow", 32, seed) for seed in (0, 0, 1)]
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert not torch.equal(states[0]["Mixed_3b.b0.conv3d.weight"], states[2]["Mixed_3b.b0.conv3d.weight"])
+    assert list(states[0]) == list(I3D(2, narrow=32).state_dict())
+
+
+@pytest.mark.parametrize(("stream", "channels"), CHANNELS.items())
+def test_calibration_clips_move_within_the_range(stream, channels):
+    clips = calibration_clips(stream, seed=0, clips=3)
+    assert clips.shape == (3, channels, FRAMES, SIDE, SIDE)
+    assert clips.abs().max() <= 1
+    assert all(not torch.equal(clips[:, :, frame], clips[:, :, frame + 1]) for frame in range(FRAMES - 1))
+
+
 def test_calibration_measures_the_given_images_and_ends_in_eval_mode():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     images = 5 + 2 * torch.randn(6, 3, 8, 8)
@@ -129,8 +176,11 @@ def test_calibration_sees_both_modalities():
     assert 2 < images[3:].max() < 5.5
 
 
-@pytest.mark.parametrize(("flags", "message"), [(["--depths", "34"], "--depths 34"), (["--width", "0"], "--width 0")])
-def test_impossible_depth_and_width_are_refused(tmp_path, flags, message):
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [(["--depths", "34"], "--depths 34"), (["--width", "0"], "--width 0"), (["--narrow", "0"], "--narrow 0")],
+)
+def test_impossible_sizes_are_refused(tmp_path, flags, message):
     with pytest.raises(UserError, match=message):
         main(["weights", str(tmp_path / "w"), *flags])
     assert not (tmp_path / "w").exists()
