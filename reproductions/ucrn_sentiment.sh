@@ -4,9 +4,9 @@ FIRST_SEED=1234 SEED_FLAG=--seed NAME_FLAG=--name
 source reproductions/table.sh
 data=${DATA:-UCRN/data} small=()
 if $STANDIN; then
-    # Sized for two cores: short sequences, two layers in the place of five, 15 epochs.
+    # Sized for two cores: short sequences, one layer in the place of five, 15 epochs.
     data=data/standins/ucrn
-    small=(--nlevels 2 --num_epochs 15 --when 7)
+    small=(--nlevels 1 --num_epochs 15 --when 7)
     for name in mosei mosi; do
         [ -f $data/cmu_$name/standin.json ] || say_and_do python -m common.standins cmu_$name $data/cmu_$name
     done

@@ -5,12 +5,12 @@ source reproductions/table.sh
 data=${DATA:-data/epic_kitchens} small=()
 if $STANDIN; then
     # Sized for two cores: an eighth of I3D's width, crops of 32 pixels, 9 frames, 30 epochs of 12 steps.
-    data=data/standins/epic_kitchens weights=data/standins/i3d_narrow8
+    data=data/standins/epic_kitchens_36px weights=data/standins/i3d_narrow8
     [ -f $data/standin.json ] || say_and_do python -m common.standins epic_kitchens $data --size 36 36
     [ -f $weights/standin.json ] || say_and_do python -m common.standins weights $weights --only i3d --narrow 8
-    small=(--i3d $weights --narrow 8 --crop-size 32 --num_frames 9 --batch_size 8 --learning_rate 1e-3
+    small=(--i3d $weights --narrow 8 --crop-size 32 --num_frames 9 --batch_size 8 --learning_rate 2e-3
         --num_epochs 30 --patience 30 --num_gb_epochs 1 --num_workers 0
-        --cache data/standins/epic_kitchens_cache)
+        --cache data/standins/epic_kitchens_36px_cache)
 fi
 
 xnorm() {

@@ -9,8 +9,9 @@ from golden_dynmm_scripts import ADAPTERS as DYNMM_SCRIPTS
 from golden_ucrn import ADAPTERS as UCRN
 from golden_xnorm_data import ADAPTERS as XNORM_DATA
 from golden_xnorm_loop import ADAPTERS as XNORM_LOOP
+from golden_xnorm_models import ADAPTERS as XNORM_MODELS
 
-ADAPTERS = {**CEN_SEGMENTATION, **DYNMM_MODALITY, **DYNMM_SCRIPTS, **UCRN, **XNORM_DATA, **XNORM_LOOP}
+ADAPTERS = {**CEN_SEGMENTATION, **DYNMM_MODALITY, **DYNMM_SCRIPTS, **UCRN, **XNORM_DATA, **XNORM_LOOP, **XNORM_MODELS}
 
 
 @pytest.mark.golden

@@ -6,7 +6,12 @@ from importlib import import_module
 from unittest.mock import patch
 
 PREFIX = "python -m "
-FLAGS = {"cen.semantic_segmentation.main": "cen.semantic_segmentation.flags", "ucrn.main": "ucrn.flags"}
+FLAGS = {
+    "cen.semantic_segmentation.main": "cen.semantic_segmentation.flags",
+    "ucrn.main": "ucrn.flags",
+    "xnorm.main": "xnorm.flags",
+    "xnorm.emotion": "xnorm.emotion.flags",
+}
 
 
 def parsed(command: str) -> Namespace:

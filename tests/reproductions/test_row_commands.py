@@ -18,6 +18,7 @@ FREE = {
     "ucrn": """f local_rank ddp vonly aonly lonly dataset data_path batch_chunk base_lr max_lr step_up lr_stepper
         stepper_size warm_epoch log_interval seed no_cuda name visualize vis_dir bert bert_length official_order
         robustness""",
+    "xnorm": """seed csv_root data_root ckpt_path num_workers ablation i3d cache evaluate name data""",
 }
 # What `resolve` gives the static scripts of dynmm for the sake of the loop, and a flag that only names a file.
 WITHOUT_EFFECT = {"imdb_uni": "reg freeze infer_mode", "imdb_mm": "reg freeze infer_mode", "imdb_dyn": "data"}

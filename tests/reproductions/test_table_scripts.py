@@ -23,6 +23,8 @@ TABLES = {
         *("language", "audio", "vision", "language_audio", "language_vision", "audio_vision"),
     ],
     "robustness_ucrn.sh": ["robust", "robust_without_mjs", "robust_true_js"],
+    "main_xnorm.sh": ["rgb", "flow", "early", "late", "misa", "mult", "gb", "xnorm"],
+    "emotion_xnorm.sh": [f"emotion_{fusion}" for fusion in ("text", "audio", "early", "late", "mult", "xnorm")],
     "table1_dynmm.sh": [
         *("image_network", "text_network", "early_fusion_imdb", "late_fusion", "lrtf", "mi_matrix"),
         *(f"dynmm_imdb_reg_{reg}" for reg in ("0.01", "0.1", "0.3", "1")),
@@ -118,6 +120,23 @@ def test_dynamic_rows_find_the_experts_of_their_own_seed():
         *(("late_fusion", seed, f"r/log/seed_{seed}") for seed in (0, 1)),
         *(("dynmm_imdb_reg_0.1", seed, f"r/log/seed_{seed}") for seed in (0, 1)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("table", "smaller"),
+    [
+        (
+            "main_xnorm.sh",
+            "d_1 d_2 num_frames num_epochs batch_size learning_rate patience num_gb_epochs narrow crop_size",
+        ),
+        ("emotion_xnorm.sh", "width layers exchange learning_rate num_epochs patience"),
+    ],
+)
+def test_standin_of_xnorm_keeps_what_makes_the_row(table, smaller):
+    for row, args in commands(table, "--standin"):
+        flags, protocol = vars(args), rows_of(table)[row].protocol
+        assert {flag for flag in protocol if not same_value(flags[flag], protocol[flag])} == set(smaller.split())
+        assert "data/standins" in str(flags.get("data", flags.get("data_root")))
 
 
 @pytest.mark.parametrize("options", [["--rows", "nothing"], ["--what"], ["--seeds"]])
