@@ -117,6 +117,21 @@ def process_group(device: torch.device, procs: Processes) -> Iterator[None]:
         dist.destroy_process_group()
 
 
+@contextlib.contextmanager
+def launched(gpu: list[int], precision: str, module: str, argv: list[str]) -> Iterator[tuple[torch.device, Processes]]:
+    """Where a command does its work: the device of this process, inside the group of all of them.
+
+    Several ids start the command again under torchrun (`start_again_with_torchrun`). Raises UserError for a device
+    that is not there and for a precision that it cannot do.
+    """
+    start_again_with_torchrun(gpu, module, argv)
+    procs = processes()
+    device = select_device(gpu, procs)
+    check_precision(device, precision, procs)
+    with process_group(device, procs):
+        yield device, procs
+
+
 def seed_everything(seed: int) -> None:
     """Seed torch (all devices) and numpy's global generator; cuDNN deterministic, fp32 without TF32.
 

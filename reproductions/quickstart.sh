@@ -9,4 +9,8 @@ source "$(dirname "$0")/environment.sh"
 
 bash reproductions/table2_cen.sh --standin --runs runs/quickstart/table2_cen \
     --rows refinenet_r101_rgb refinenet_r101_depth cen_r101
+bash reproductions/ablation_ucrn.sh --standin --runs runs/quickstart/ablation_ucrn \
+    --rows mosei_unaligned language audio vision
+bash reproductions/table1_dynmm.sh --standin --runs runs/quickstart/table1_dynmm \
+    --rows text_network late_fusion dynmm_imdb_reg_0.1
 python -m reproductions.compare runs/quickstart --output runs/quickstart/report

@@ -14,5 +14,7 @@ if $STANDIN; then
 fi
 
 xnorm() {
-    row "$1" xnorm.main --fusion "$1" --data_root "$data" "${small[@]}"
+    local own=()
+    if $STANDIN && [ "$1" = misa ]; then own=(--learning_rate 2e-4); fi # at 2e-3 its three auxiliary losses win
+    row "$1" xnorm.main --fusion "$1" --data_root "$data" "${small[@]}" "${own[@]}"
 }

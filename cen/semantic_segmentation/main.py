@@ -24,15 +24,7 @@ from cen.semantic_segmentation.optimizers import ENCODER
 from cen.semantic_segmentation.pretrained import starting_point
 from cen.semantic_segmentation.train import train
 from common.checkpoint import load_published
-from common.cuda import (
-    Processes,
-    check_precision,
-    process_group,
-    processes,
-    seed_everything,
-    select_device,
-    start_again_with_torchrun,
-)
+from common.cuda import Processes, launched, seed_everything
 from common.errors import run_main
 from common.provenance import command_line, describe_dataset
 from common.run import Run
@@ -44,11 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
     args = resolve(parser().parse_args(argv))
-    start_again_with_torchrun(args.gpu, MODULE, argv)
-    procs = processes()
-    device = select_device(args.gpu, procs)
-    check_precision(device, args.precision, procs)
-    with process_group(device, procs):
+    with launched(args.gpu, args.precision, MODULE, argv) as (device, procs):
         segment(args, argv, device, procs)
 
 

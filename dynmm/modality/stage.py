@@ -11,15 +11,7 @@ import torch
 from torch import nn
 
 from common.checkpoint import load_published
-from common.cuda import (
-    Processes,
-    check_precision,
-    process_group,
-    processes,
-    seed_everything,
-    select_device,
-    start_again_with_torchrun,
-)
+from common.cuda import Processes, launched, seed_everything
 from common.provenance import command_line, peak_memory, shown_path
 from common.run import Run
 from dynmm.modality.batches import Split
@@ -60,11 +52,7 @@ class Stage:
 
 def run_stage(open_stage: Callable[[Namespace], Stage], module: str, args: Namespace, argv: list[str]) -> None:
     """Run a script's repetitions, each in a folder of its own. open_stage: reads and checks what the flags name."""
-    start_again_with_torchrun(args.gpu, module, argv)
-    procs = processes()
-    device = select_device(args.gpu, procs)
-    check_precision(device, args.precision, procs)
-    with process_group(device, procs):
+    with launched(args.gpu, args.precision, module, argv) as (device, procs):
         stage = open_stage(args)
         splits = {name: split.on(device) for name, split in stage.splits.items()}
         earlier: list[Path] = []

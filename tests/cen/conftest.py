@@ -1,14 +1,12 @@
 """Small inputs for whole runs; a narrow network with lively norms; a run that only remembers what it is told."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 
 from cen.semantic_segmentation.flags import parser, resolve
 from cen.semantic_segmentation.model import RefineNet
-from common.cuda import Processes
+from run_folders import RememberedRun
 from segmentation_runs import write_inputs
 
 
@@ -67,30 +65,6 @@ def pictures():
 def flags():
     """The completed flags of a command line."""
     return lambda *argv: resolve(parser().parse_args(list(argv)))
-
-
-class RememberedRun:
-    """Stands for a Run: keeps what is printed, recorded and saved; pictures go to a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.device, self.procs = torch.device("cpu"), Processes()
-        self.images, self.last = folder, folder / "last.pt"
-        self.printed, self.recorded, self.saved = [], [], []
-
-    def print(self, line=""):
-        self.printed.append(line)
-
-    def record(self, epoch, split, *, final=False, **metrics):
-        self.recorded.append({"epoch": epoch, "split": split, **metrics, **({"final": True} if final else {})})
-
-    def history(self, split):
-        return [entry for entry in self.recorded if entry["split"] == split]
-
-    def trained(self, epoch, samples, seconds):
-        pass
-
-    def save(self, epoch, state, best=None):
-        self.saved.append((epoch, state, best))
 
 
 @pytest.fixture

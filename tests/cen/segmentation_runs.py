@@ -1,14 +1,13 @@
 """Small data and the shortest command line of CEN's segmentation, for tests that run the whole command."""
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from common.standins.nyudv2 import write_nyudv2
 from common.standins.weights import write_weights
+from run_folders import assert_equal
 
 WIDTH = 4
 
@@ -36,10 +35,6 @@ def log_lines(run_dir: Path) -> list[str]:
     return [re.sub(r"time spent .*min", "time spent", line) for line in lines]
 
 
-def facts(run_dir: Path) -> dict[str, Any]:
-    return json.loads((run_dir / "run.json").read_text())
-
-
 def assert_same_checkpoint(one: Path, other: Path) -> None:
     """Bit for bit: weights, optimizers, random state, scores."""
     first, second = (torch.load(path, weights_only=True) for path in (one, other))
@@ -47,19 +42,3 @@ def assert_same_checkpoint(one: Path, other: Path) -> None:
         content.pop("run", None)
         content.get("ours", {}).pop("stage_seconds", None)
     assert_equal(first, second, one.name)
-
-
-def assert_equal(one: Any, other: Any, where: str) -> None:
-    assert type(one) is type(other), where
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_equal(one[key], other[key], f"{where}/{key}")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), where
-        for index, (left, right) in enumerate(zip(one, other, strict=True)):
-            assert_equal(left, right, f"{where}/{index}")
-    else:
-        assert one == other, where

@@ -15,7 +15,8 @@ from PIL import Image
 from cen.semantic_segmentation.main import main
 from reproductions.reported import FOLDER, load
 from reproductions.runs import read_run
-from segmentation_runs import command, facts, log_lines
+from run_folders import facts
+from segmentation_runs import command, log_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ["--num-epoch", "1", "--lr-enc", "1e-3", "--lr-dec", "1e-3"]

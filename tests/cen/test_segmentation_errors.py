@@ -12,6 +12,8 @@ from PIL import Image
 
 from cen.semantic_segmentation.main import main
 from common.errors import UserError
+from run_folders import earlier_run
+from run_folders import refusal as refused
 from segmentation_runs import command
 
 
@@ -24,22 +26,11 @@ def inputs(originals, tmp_path):
 @pytest.fixture
 def run_dir(tmp_path):
     """The folder of an earlier run, which must stay as it is."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "run.json").write_text('{"state": "failed"}')
-    (folder / "log.txt").write_text("an earlier run\n")
-    return folder
+    return earlier_run(tmp_path / "run")
 
 
 def refusal(run_dir, argv):
-    """The message with which the command is refused; one line, and the run folder as it was."""
-    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
-    with pytest.raises(UserError) as caught:
-        main(argv)
-    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return refused(run_dir, lambda: main(argv))
 
 
 def first_sample(inputs):

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from cen.semantic_segmentation.main import main
-from segmentation_runs import command, facts, log_lines
+from run_folders import facts
+from segmentation_runs import command, log_lines
 
 
 def torchrun(argv, cwd):

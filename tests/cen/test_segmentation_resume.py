@@ -10,7 +10,8 @@ import torch
 from cen.semantic_segmentation import train
 from cen.semantic_segmentation.main import main
 from common.errors import UserError
-from segmentation_runs import assert_same_checkpoint, command, facts, log_lines
+from run_folders import facts
+from segmentation_runs import assert_same_checkpoint, command, log_lines
 
 STEPS = 8  # four epochs of two steps
 

@@ -5,12 +5,12 @@ import shutil
 import pytest
 import torch
 
-from common.cuda import Processes
 from dynmm.modality.affect_data import Clips
 from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2
 from dynmm.modality.imdb_data import Films
 from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
 from dynmm_runs import train_experts, write_data
+from run_folders import RememberedRun
 
 
 @pytest.fixture(scope="session")
@@ -26,16 +26,6 @@ def inputs(tmp_path_factory):
 def own_inputs(inputs, tmp_path):
     """A copy that a test may change."""
     return shutil.copytree(inputs, tmp_path / "inputs")
-
-
-class RememberedRun:
-    """Stands for a Run where only the loop over an epoch is looked at."""
-
-    def __init__(self, folder):
-        self.device, self.procs, self.last = torch.device("cpu"), Processes(), folder / "last.pt"
-
-    def progress(self, batches, what):
-        return batches
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+from common import cuda
 from common.cuda import process_group, processes
 from common.standins.cmu_mosei import write_cmu_mosei
 from common.standins.mm_imdb import write_mm_imdb
-from dynmm.modality import stage
+from run_folders import assert_equal
 
 NARROW = "16"
 SCRIPTS = ("imdb_uni", "imdb_mm", "imdb_dyn", "affect_uni", "affect_mm", "affect_dyn")
@@ -49,10 +50,6 @@ def train_experts(inputs: Path, runs: Path) -> None:
     run("affect_mm", inputs, runs / "affect_mm")
 
 
-def facts(run_dir: Path) -> dict[str, Any]:
-    return json.loads((run_dir / "run.json").read_text())
-
-
 def metrics(run_dir: Path, split: str) -> list[dict[str, Any]]:
     lines = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
     return [line for line in lines if line["split"] == split]
@@ -77,29 +74,13 @@ def assert_same_checkpoint(one: Path, other: Path) -> None:
     assert_equal(first, second, one.name)
 
 
-def assert_equal(one: Any, other: Any, where: str) -> None:
-    assert type(one) is type(other), where
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), where
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_equal(one[key], other[key], f"{where}/{key}")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), where
-        for index, (left, right) in enumerate(zip(one, other, strict=True)):
-            assert_equal(left, right, f"{where}/{index}")
-    else:
-        assert one == other, where
-
-
 def main() -> None:
     """Run several scripts one after the other: argument "[[script, [flag, ...]], ...]"; torchrun starts this.
 
     A process group cannot be made twice in one launch: one for all.
     """
     with process_group(torch.device("cpu"), processes()):
-        stage.process_group = lambda *_: contextlib.nullcontext()
+        cuda.process_group = lambda *_: contextlib.nullcontext()
         for script, argv in json.loads(sys.argv[1]):
             importlib.import_module(f"dynmm.modality.{script}").main(argv)
 

@@ -10,27 +10,18 @@ import torch
 
 from common.errors import UserError
 from dynmm_runs import run
+from run_folders import earlier_run
+from run_folders import refusal as refused
 
 
 @pytest.fixture
 def run_dir(tmp_path):
     """The folder of an earlier run, which must stay as it is."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "run.json").write_text('{"state": "failed"}')
-    (folder / "log.txt").write_text("an earlier run\n")
-    return folder
+    return earlier_run(tmp_path / "run")
 
 
 def refusal(script, inputs, run_dir, *flags):
-    """The message with which the command is refused; one line, and the run folder as it was."""
-    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
-    with pytest.raises(UserError) as caught:
-        run(script, inputs, run_dir, *flags)
-    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return refused(run_dir, lambda: run(script, inputs, run_dir, *flags))
 
 
 def change_clips(inputs, change):

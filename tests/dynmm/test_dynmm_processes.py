@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import dynmm_runs
-from dynmm_runs import command, facts, final, log_lines, metrics, run
+from dynmm_runs import command, final, log_lines, metrics, run
+from run_folders import facts
 
 ROOT = Path(__file__).resolve().parents[2]
 SCORES = ("loss", "mae", "acc2", "share_e2", "madds", "madds_measured")
@@ -33,7 +34,7 @@ def trained(inputs, tmp_path_factory):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,8 @@ import pytest
 
 from common.errors import UserError
 from dynmm.modality import train
-from dynmm_runs import assert_same_checkpoint, command, facts, log_lines, run
+from dynmm_runs import assert_same_checkpoint, command, log_lines, run
+from run_folders import facts
 
 # Flags by script; six (films) or four (clips) updates an epoch, two epochs.
 CASES = {

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from run_folders import RememberedRun
 from ucrn import pictures
-from ucrn_runs import RememberedRun, write_inputs
+from ucrn_runs import write_inputs
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from common.backbones.mult_transformer import (
 )
 from common.sentiment import class_accuracy, weighted_accuracy
 from golden_cases import Case
+from run_folders import RememberedRun
 from ucrn.data import Clips, clips_of, open_splits, unseeded_pass
 from ucrn.evaluate import evaluate
 from ucrn.losses import objective
@@ -31,7 +32,7 @@ from ucrn.progress import Progress
 from ucrn.refinement import SelfQualityImprovement, multimodal_divergence, unnormalised_divergence
 from ucrn.schedule import Schedule
 from ucrn.train import backward, build_optimizer, selection_score, train_epoch
-from ucrn_runs import RememberedRun, arguments
+from ucrn_runs import arguments
 
 DROPOUTS = ("attn_dropout", "relu_dropout", "res_dropout", "embed_dropout")
 

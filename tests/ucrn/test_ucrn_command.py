@@ -10,22 +10,12 @@ import pytest
 import torch
 
 from common.pickles import load_arrays_pickle, save_arrays_pickle
+from run_folders import checkpoint, facts, finals, metrics
 from ucrn import train
 from ucrn.checkpoints import PUBLISHED_CLASSES, load_model
 from ucrn.data import clips_of, open_splits
 from ucrn.main import main
-from ucrn_runs import (
-    arguments,
-    checkpoint,
-    command,
-    facts,
-    finals,
-    inputs_of,
-    log_lines,
-    metrics,
-    published_classes,
-    small_model,
-)
+from ucrn_runs import arguments, command, inputs_of, log_lines, published_classes, small_model
 
 MOSEI = (300, 74, 35)
 SHORT = ("--num_epochs", "1")

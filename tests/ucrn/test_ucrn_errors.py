@@ -10,8 +10,10 @@ import torch
 
 from common.errors import UserError
 from common.pickles import load_arrays_pickle, save_arrays_pickle
+from run_folders import checkpoint, earlier_run, finals
+from run_folders import refusal as refused
 from ucrn.main import main
-from ucrn_runs import checkpoint, command, finals, published_classes, small_model
+from ucrn_runs import command, published_classes, small_model
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -19,11 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 @pytest.fixture
 def run_dir(tmp_path):
     """The folder of an earlier run, which must stay as it is."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "run.json").write_text('{"state": "failed"}')
-    (folder / "log.txt").write_text("an earlier run\n")
-    return folder
+    return earlier_run(tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +32,7 @@ def trained(data, tmp_path_factory, no_pictures):
 
 
 def refusal(run_dir, argv):
-    """The message with which the command is refused; one line, and the run folder as it was."""
-    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
-    with pytest.raises(UserError) as caught:
-        main(argv)
-    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return refused(run_dir, lambda: main(argv))
 
 
 def changed(folder, change, name="mosei_senti_data_noalign.pkl"):

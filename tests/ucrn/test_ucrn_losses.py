@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from common.cuda import Processes
+from run_folders import RememberedRun
 from ucrn.losses import objective
 from ucrn.refinement import multimodal_divergence
 from ucrn.train import backward
-from ucrn_runs import RememberedRun, arguments, inputs_of, random_clips, small_model
+from ucrn_runs import arguments, inputs_of, random_clips, small_model
 
 CLIPS = random_clips(10)
 SCALER = torch.amp.GradScaler(enabled=False)

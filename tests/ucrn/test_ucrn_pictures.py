@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from run_folders import RememberedRun
 from ucrn import pictures
 from ucrn.evaluate import evaluate
 from ucrn.pictures import write_curves, write_gates, write_scatter
-from ucrn_runs import RememberedRun, arguments, random_clips, small_model
+from ucrn_runs import arguments, random_clips, small_model
 
 
 @pytest.fixture

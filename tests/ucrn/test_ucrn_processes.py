@@ -11,8 +11,9 @@ import torch
 
 from common.pickles import load_arrays_pickle, save_arrays_pickle
 from common.standins.cmu_mosei import write_cmu_mosei
+from run_folders import checkpoint, facts, finals, metrics
 from ucrn.main import main
-from ucrn_runs import LENGTHS, checkpoint, command, facts, finals, log_lines, metrics
+from ucrn_runs import LENGTHS, command, log_lines
 
 HERE = Path(__file__).parent
 RATES = ("attn_dropout", "relu_dropout", "embed_dropout", "res_dropout", "out_dropout")

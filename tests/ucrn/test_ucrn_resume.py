@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from common.errors import UserError
+from run_folders import assert_same_checkpoint, checkpoint, facts, finals, metrics
 from ucrn import train
 from ucrn.main import main
-from ucrn_runs import assert_same_checkpoint, checkpoint, command, facts, finals, log_lines, metrics
+from ucrn_runs import command, log_lines
 
 STEPS, EPOCHS = 9, 3  # three steps an epoch
 FLAGS = ("--num_epochs", "3", "--when", "0", "--log_interval", "1")

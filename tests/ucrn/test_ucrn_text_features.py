@@ -8,10 +8,11 @@ from common.backbones.bert import load_bert
 from common.errors import UserError
 from common.pickles import load_arrays_pickle, save_arrays_pickle
 from common.standins.bert_folder import NAME, WIDTH, write_bert
+from run_folders import facts
 from ucrn.data import open_splits
 from ucrn.main import main
 from ucrn.text_features import bert_features
-from ucrn_runs import arguments, command, facts, log_lines
+from ucrn_runs import arguments, command, log_lines
 
 CPU = torch.device("cpu")
 

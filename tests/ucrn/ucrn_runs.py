@@ -1,6 +1,5 @@
 """Small data, arguments and the shortest command lines of UCRN, for tests."""
 
-import json
 import re
 import sys
 from argparse import Namespace
@@ -15,7 +14,6 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from common.cuda import Processes
 from common.standins.cmu_mosei import write_cmu_mosei
 from ucrn.data import Clips
 from ucrn.flags import parser, resolve
@@ -30,33 +28,6 @@ def arguments(active: tuple[str, ...] | list[str] = ("l", "a", "v"), **given: An
     assert not unknown, f"no such flags: {unknown}"
     vars(args).update(given)
     return args
-
-
-class RememberedRun:
-    """Stands for a Run: keeps what is printed, recorded and saved; pictures go to a folder."""
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self.device, self.procs = torch.device("cpu"), Processes()
-        self.images, self.last, self.best = folder, Path("last.pt"), Path("best.pt")
-        self.printed, self.recorded, self.saved = [], [], []
-
-    def print(self, line=""):
-        self.printed.append(line)
-
-    def progress(self, batches, what):
-        return iter(batches)
-
-    def record(self, epoch, split, *, final=False, **metrics):
-        self.recorded.append({"epoch": epoch, "split": split, **metrics, **({"final": True} if final else {})})
-
-    def history(self, split):
-        return [entry for entry in self.recorded if entry["split"] == split]
-
-    def trained(self, epoch, samples, seconds):
-        pass
-
-    def save(self, epoch, state, best=None):
-        self.saved.append((epoch, state, best))
 
 
 WIDTHS, LENGTHS = (4, 5, 6), (6, 9, 8)
@@ -104,48 +75,6 @@ def log_lines(run_dir: Path) -> list[str]:
     """log.txt without its first line (the command), times and the run folder taken out."""
     lines = (run_dir / "log.txt").read_text().replace(str(run_dir), "RUN").splitlines()[1:]
     return [re.sub(r"(Time|Time/Batch\(ms\)) +[\d.]+", r"\1 ..", line) for line in lines]
-
-
-def facts(run_dir: Path) -> dict[str, Any]:
-    return json.loads((run_dir / "run.json").read_text())
-
-
-def metrics(run_dir: Path, split: str, final: bool = False) -> list[dict[str, Any]]:
-    lines = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
-    return [line for line in lines if line["split"] == split and bool(line.get("final")) == final]
-
-
-def finals(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """The final scores of each protocol."""
-    return {line.pop("protocol"): line for line in metrics(run_dir, "test", final=True)}
-
-
-def checkpoint(run_dir: Path, name: str = "last.pt") -> dict[str, Any]:
-    return torch.load(run_dir / "checkpoints" / name, weights_only=True)
-
-
-def assert_same_checkpoint(one: Path, other: Path, name: str) -> None:
-    """Bit for bit: weights, optimizer, schedule, random state, scores."""
-    first, second = checkpoint(one, name), checkpoint(other, name)
-    for content in (first, second):
-        content.pop("run", None)  # how long the log was, and seconds
-    assert_equal(first, second, name)
-
-
-def assert_equal(one: Any, other: Any, where: str) -> None:
-    assert type(one) is type(other), where
-    if isinstance(one, Tensor):
-        assert torch.equal(one, other), where
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_equal(one[key], other[key], f"{where}/{key}")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), where
-        for index, pair in enumerate(zip(one, other, strict=True)):
-            assert_equal(*pair, f"{where}/{index}")
-    else:
-        assert one == other, where
 
 
 PUBLISHED_NAMES = {

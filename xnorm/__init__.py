@@ -1,0 +1,1 @@
+"""X-Norm: Exchanging Normalization Parameters for Bimodal Fusion (Yin et al., ICMI 2022)."""
