@@ -13,4 +13,5 @@ bash reproductions/ablation_ucrn.sh --standin --runs runs/quickstart/ablation_uc
     --rows mosei_unaligned language audio vision
 bash reproductions/table1_dynmm.sh --standin --runs runs/quickstart/table1_dynmm \
     --rows text_network late_fusion dynmm_imdb_reg_0.1
+bash reproductions/main_xnorm.sh --standin --runs runs/quickstart/main_xnorm --rows rgb flow xnorm
 python -m reproductions.compare runs/quickstart --output runs/quickstart/report

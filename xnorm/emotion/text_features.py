@@ -4,7 +4,6 @@ from argparse import Namespace
 
 import torch
 
-from common.backbones.bert import BertTextEncoder, load_bert, weights_file
 from common.errors import UserError
 from common.hashing import sha256_of
 from common.provenance import shown_path
@@ -27,6 +26,8 @@ def with_text_features(
         raise UserError(f"{data['train'].file}: holds {found}")
     if args.bert is None:
         return data, None
+    from common.backbones.bert import BertTextEncoder, load_bert, weights_file  # several seconds, for those who need it
+
     _, bert = load_bert(args.bert)
     encoder, path = BertTextEncoder(bert).to(device).eval(), weights_file(args.bert)
     standin = is_standin(args.bert) or is_standin(args.bert.parent)

@@ -86,9 +86,8 @@ def train_epoch(
         watch.add(loss, len(indices))
         optimizer.zero_grad()
         whole = min(args.batch_size, len(clips) - step * args.batch_size)
-        scaler.scale(
-            loss * (len(indices) * procs.world / whole)
-        ).backward()  # so that the processes' mean is the batch's
+        share = len(indices) * procs.world / whole  # so that the processes' mean is the batch's
+        scaler.scale(loss * share).backward()
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(net.parameters(), args.clip)
         scaler.step(optimizer)
