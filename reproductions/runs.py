@@ -75,6 +75,13 @@ class Run:
         return self.info["dataset"]["standin"] or bool(self.info["weights"] and self.info["weights"]["standin"])
 
     @property
+    def own_experts(self) -> bool:
+        """Whether it starts from networks that whole runs with its own seed have trained (a first stage of ours)."""
+        files = (self.info["weights"] or {}).get("files", [])
+        configs = [file.get("config", {}) for file in files]
+        return bool(files) and all(c.get("seed") == self.seed and not c.get("shortened", True) for c in configs)
+
+    @property
     def committed(self) -> bool:
         """Whether all of the code behind it has one revision, from its start to its end."""
         git = self.info["git"]

@@ -36,6 +36,7 @@ def select(paper: Paper, runs: Iterable[Run]) -> tuple[dict[str, RowRuns], list[
 
     Returns {row id: its runs} with every row of the paper, and the runs that do not count, with reasons: no row or an
     unknown one, flags or quirks other than the row's protocol, uncommitted changes, a seed that a newer run has.
+    Weights that a run starts from must be published ones, or experts that runs of ours have trained with its seed.
     """
     found = {row_id: RowRuns() for row_id in paper.rows}
     left_out = []
@@ -96,7 +97,7 @@ def _why_not(run: Run, row: Row, paper: Paper) -> str | None:
         return "evaluation of a checkpoint of ours: the run that trained it counts"
     if checkpoint is not None and not evaluate:
         return CONTINUES
-    if weights is not None and not weights["published"]:
+    if weights is not None and not weights["published"] and not run.own_experts:
         return "starts from weights that are not the published ones"
     wanted = "checkpoint" if evaluate else "official"
     if wanted not in run.finals:
@@ -139,9 +140,13 @@ def _data_deviations(run: Run, row: Row) -> list[str]:
 
 
 def standin_settings(run: Run, row: Row) -> tuple[str, ...]:
-    """What stand-in runs must share to be averaged: data, weights, and where they differ from the protocol."""
+    """What stand-in runs must share to be averaged: data, weights, and where they differ from the protocol.
+
+    Experts that runs of the same seed have trained are another file for each seed, and count as alike.
+    """
     data, weights = run.info["dataset"], run.info["weights"] or {}
-    return (str(data["name"]), str(data["fingerprint"]), str(weights.get("sha256")), *deviations(run, row))
+    start = "experts of its own seed" if run.own_experts else str(weights.get("sha256"))
+    return (str(data["name"]), str(data["fingerprint"]), start, *deviations(run, row))
 
 
 def shown(value: Any) -> str:

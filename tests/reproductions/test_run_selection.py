@@ -1,5 +1,6 @@
 import pytest
 
+from reproductions.comparison import compare
 from reproductions.runs import find_runs
 from reproductions.selection import select, shown
 
@@ -134,6 +135,31 @@ def test_standin_run_that_continues_a_checkpoint_is_left_out(write_run, selected
     rows, left_out = selected()
     assert rows.standins == []
     assert "continues a checkpoint" in left_out["a"]
+
+
+def experts(seed, sha256="abc", standin=False, **config):
+    """What run.json says of networks that a first stage of ours has trained."""
+    file = {"file": "log/e.pt", "published": False, "config": {"seed": seed, "shortened": False, **config}}
+    return {"file": "log/e.pt", "sha256": sha256, "published": False, "standin": standin, "files": [file, file]}
+
+
+def test_run_from_experts_of_its_own_seed_counts(write_run, selected):
+    write_run("a", seed=1, weights=experts(1))
+    write_run("other_seed", seed=2, weights=experts(1))
+    write_run("short", seed=3, weights=experts(3, shortened=True))
+    rows, left_out = selected()
+    assert [run.folder.name for run in rows.trained] == ["a"]
+    reason = "starts from weights that are not the published ones"
+    assert left_out == {"other_seed": reason, "short": reason}
+
+
+def test_standin_runs_from_experts_of_their_own_seeds_are_averaged(write_run, paper, tmp_path):
+    for seed in (1, 2):
+        write_run(f"s{seed}", seed=seed, weights=experts(seed, sha256=f"file {seed}", standin=True))
+    write_run("others", seed=3, weights=experts(1, standin=True))
+    runs, _ = find_runs([tmp_path / "runs"])
+    groups = compare(paper, runs).standins
+    assert sorted(group.seeds for group in groups) == [(1, 2), (3,)]
 
 
 def test_flag_values_are_shown_as_typed():
