@@ -1,7 +1,7 @@
 """The splits of CMU-MOSI or CMU-MOSEI as tensors, cleaned as published, and the order of training batches."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from common.errors import UserError
 from common.readers.cmu_mosei import SentimentSplit, clean_audio, read_sentiment_file
 from common.sampling import cut_batches, index_batches
 
+FIELDS = {"l": "text", "a": "audio", "v": "vision"}
 RESIDENT_SHARE = 0.5  # of a GPU's free memory that the data may take
 
 
@@ -22,6 +23,7 @@ class Clips:
     """A split: text (N, L_l, d_l), audio (N, L_a, d_a), vision (N, L_v, d_v), labels (N, 1), float32.
 
     meta: (video, start, end) of every clip, as far as the file says; three zeros where it has no ids.
+    cleaned: values of -inf in the audio, which are 0 here.
     """
 
     text: Tensor
@@ -29,6 +31,7 @@ class Clips:
     vision: Tensor
     labels: Tensor
     meta: list[tuple]
+    cleaned: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,7 +77,21 @@ def clips_of(split: SentimentSplit, text: np.ndarray | None = None) -> Clips:
     text = np.asarray(split.text if text is None else text, np.float32)
     arrays = (text, clean_audio(split.audio), np.asarray(split.vision, np.float32))
     labels = np.asarray(split.labels, np.float32).reshape(len(split), -1)[:, :1]
-    return Clips(*map(torch.from_numpy, arrays), torch.from_numpy(labels), _meta(split))
+    cleaned = int(np.isneginf(split.audio).sum())
+    return Clips(*map(torch.from_numpy, arrays), torch.from_numpy(labels), _meta(split), cleaned)
+
+
+def check_finite(clips: Clips, split: SentimentSplit, active: Sequence[str]) -> None:
+    """Raises UserError for NaN or infinities in what is used: the published cleaning leaves them, and no training
+    survives them."""
+    for field in (*(FIELDS[modality] for modality in active), "labels"):
+        rows = (~getattr(clips, field).isfinite()).flatten(1).any(dim=1)
+        if rows.any():
+            raise UserError(
+                f"{split.path}: split '{split.name}': '{field}' has NaN or infinite values in {int(rows.sum())} clips, "
+                f"the first in row {int(rows.nonzero()[0])}; expected finite numbers (only -inf in audio is set to 0). "
+                "Take these clips out, or leave that modality out"
+            )
 
 
 def _meta(split: SentimentSplit) -> list[tuple]:

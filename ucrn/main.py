@@ -23,7 +23,7 @@ from common.errors import run_main
 from common.provenance import command_line, describe_dataset
 from common.run import Run
 from ucrn.checkpoints import load_model, saved_model
-from ucrn.data import Clips, clips_of, open_splits, placed
+from ucrn.data import Clips, check_finite, clips_of, open_splits, placed
 from ucrn.flags import DATASETS, parser, resolve
 from ucrn.model import MODALITIES, UCRN
 from ucrn.test_mode import test_saved
@@ -54,6 +54,8 @@ def refine(args: Namespace, argv: list[str], device: torch.device, procs: Proces
 
         texts = bert_features(args, splits, device, facts)
     data = {name: clips_of(split, texts.get(name)) for name, split in splits.items()}
+    for name, clips in data.items():
+        check_finite(clips, splits[name], args.active)
     model = build(args, data["train"])
     build_optimizer(args, model)  # one that cannot be built is told before the run folder is touched
     run = Run("ucrn", "main", args.name, args, device, procs, command_line(MODULE, argv), facts)
@@ -101,7 +103,8 @@ def introduce(args: Namespace, run: Run, model: UCRN, data: Mapping[str, Clips])
     """The head of the log: command, data, network."""
     run.print(run.facts["command"])
     for name, clips in data.items():
-        run.print(f"{args.dataset} {name}: {len(clips)} clips")
+        cleaned = f", {clips.cleaned} values of -inf in the audio set to 0" if clips.cleaned else ""
+        run.print(f"{args.dataset} {name}: {len(clips)} clips{cleaned}")
     sizes = zip(MODALITIES, data["test"].lengths, data["test"].widths, strict=True)
     shown = (f"{modality} {length} x {width}" for modality, length, width in sizes)
     run.print(f"{'aligned' if args.aligned else 'unaligned'}: {', '.join(shown)}; in use: {' '.join(model.active)}")

@@ -10,11 +10,10 @@ from dataclasses import replace
 import torch
 
 from common.run import Run
-from ucrn.data import Clips
+from ucrn.data import FIELDS, Clips
 from ucrn.evaluate import evaluate, recorded
 from ucrn.model import UCRN
 
-FIELDS = {"l": "text", "a": "audio", "v": "vision"}
 NOISE_LEVELS = (0.5, 1.0, 2.0)
 SCORES = ("mae", "non0_acc2")
 

@@ -1,6 +1,7 @@
 """Bad input of UCRN: one line that names the thing, exit status 2, nothing overwritten."""
 
 import pickle
+import re
 import subprocess
 import sys
 
@@ -157,18 +158,25 @@ def test_checkpoint_that_is_no_model(data, run_dir, tmp_path):
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 @pytest.mark.parametrize("key", ["audio", "vision", "text"])
-def test_number_that_is_none_stops_training_and_names_epoch_step_and_rate(own_data, tmp_path, key, value):
-    changed(own_data, lambda content: content["train"][key].__setitem__((7, 3, 1), value))
-    pattern = r"step [012]: the loss is (nan|inf), epoch 1, learning rate 0\.001; no checkpoint yet"
-    with pytest.raises(UserError, match=pattern) as caught:
-        main(command(own_data, tmp_path / "run", "--num_epochs", "1"))
-    assert "\n" not in str(caught.value)
+def test_value_that_no_training_survives_names_file_split_array_and_row(own_data, run_dir, key, value):
+    changed(own_data, lambda content: content["valid"][key].__setitem__((7, 3, 1), value))
+    message = refusal(run_dir, command(own_data, run_dir))
+    assert f"mosei_senti_data_noalign.pkl: split 'valid': '{key}' has NaN or infinite values in 1 clips" in message
+    assert "first in row 7; expected finite numbers" in message
 
 
-def test_minus_infinity_in_audio_is_cleaned(own_data, tmp_path):
-    changed(own_data, lambda content: [content[split]["audio"].__setitem__((7, 3, 1), -np.inf) for split in content])
+def test_values_of_a_modality_that_is_not_used_do_not_matter(own_data, tmp_path):
+    changed(own_data, lambda content: content["train"]["vision"].__setitem__((7, 3, 1), np.nan))
+    main(command(own_data, tmp_path / "run", "--num_epochs", "1", active="la"))
+    assert np.isfinite(finals(tmp_path / "run")["official"]["mae"])
+
+
+def test_minus_infinity_in_audio_is_cleaned_and_told(own_data, tmp_path, capsys):
+    changed(own_data, lambda content: content["test"]["audio"].__setitem__((7, 3, [1, 2]), -np.inf))
     main(command(own_data, tmp_path / "run", "--num_epochs", "1"))
     assert np.isfinite(finals(tmp_path / "run")["official"]["mae"])
+    cleaned = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mosei_senti test: 24 clips")]
+    assert re.fullmatch(r"mosei_senti test: 24 clips, \d+ values of -inf in the audio set to 0", cleaned[0])
 
 
 @pytest.mark.parametrize("optim", ["SGD", "Adam"])
