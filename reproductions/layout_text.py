@@ -8,7 +8,7 @@ RECALLED = "†"
 LEGEND = (
     f"{RECALLED} recalled, not seen in a source at hand. Statistic unknown: the source does not say what kind of "
     f"number it is; it is taken for a single run. {BLANK} stands where nothing was run; it is never filled in. "
-    "Ours is the official protocol, clean is the last epoch with nothing selected on test data."
+    "Ours is the official protocol; clean selects nothing on test data, as each paper's README says."
 )
 STANDIN_HEADING = "The same commands on stand-ins: NOT the paper's results"
 STANDIN_WARNING = (
