@@ -63,7 +63,7 @@ def test_log_has_the_published_lines(trained):
     lines = log_lines(trained)
     assert lines[:5] == [
         "mosei_senti train: 24 clips",
-        "mosei_senti valid: 12 clips",
+        "mosei_senti valid: 12 clips, 2 values of -inf in the audio set to 0",
         "mosei_senti test: 24 clips",
         "unaligned: l 6 x 300, a 9 x 74, v 8 x 35; in use: l a v",
         "parameters: 161244",
