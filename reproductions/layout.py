@@ -163,11 +163,15 @@ def _tradeoffs(one: Comparison, numbers: Sequence[Number], groups: Sequence[RunG
 
 
 def _score_tables(names: Sequence[str], groups: Sequence[RunGroup], metrics: dict[str, Metric]) -> list[Block]:
-    """A line for each group and protocol, a column a metric; metrics that few groups have stand in a second table."""
-    counts = {name: sum(name in group.scores for group in groups) for name in metrics}
-    common = [metric for name, metric in metrics.items() if 2 * counts[name] >= len(groups)]
-    rare = [metric for name, metric in metrics.items() if 0 < 2 * counts[name] < len(groups)]
-    tables = [_score_table(names, groups, shown) for shown in (common, rare) if shown]
+    """For each data set a line for each group and protocol, a column a metric; metrics that few groups have stand in a
+    second table."""
+    tables = []
+    for dataset in dict.fromkeys(group.dataset for group in groups):
+        chosen = [(name, group) for name, group in zip(names, groups, strict=True) if group.dataset == dataset]
+        counts = {name: sum(name in group.scores for _, group in chosen) for name in metrics}
+        common = [metric for name, metric in metrics.items() if 2 * counts[name] >= len(chosen)]
+        rare = [metric for name, metric in metrics.items() if 0 < 2 * counts[name] < len(chosen)]
+        tables += [_score_table(*zip(*chosen, strict=True), shown) for shown in (common, rare) if shown]
     return [table for table in tables if table.rows]
 
 
