@@ -65,9 +65,9 @@ def draw_tradeoff(
 
     None where there is not one point.
     """
-    values = {(number.entry.row, number.entry.metric): number.entry.value for number in numbers}
+    values = {((n.entry.dataset, n.entry.row), n.entry.metric): n.entry.value for n in numbers}
     rows = dict.fromkeys(row for row, metric in values if metric == y.name and (row, x.name) in values)
-    points = [(row, values[row, x.name], values[row, y.name]) for row in rows]
+    points = [(row[1], values[row, x.name], values[row, y.name]) for row in rows]
     pairs = [(group.row, *(group.scores.get(metric.name, {}).get("official") for metric in (x, y))) for group in groups]
     ours = [(row, one, other) for row, one, other in pairs if one and other]
     if not points and not ours:

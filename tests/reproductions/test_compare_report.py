@@ -4,7 +4,7 @@ import re
 import pytest
 
 from common.errors import UserError
-from reproductions import compare
+from reproductions import compare, comparison, figures
 from reproductions.reported import FOLDER, load
 
 STANDIN_SCORE = 33.33
@@ -249,3 +249,21 @@ def test_unknown_paper_and_missing_folder_are_errors(tmp_path):
         compare.main(["--paper", "nobody"])
     with pytest.raises(UserError, match="no such folder"):
         compare.main([str(tmp_path / "nowhere")])
+
+
+def test_tradeoff_draws_each_data_set_with_its_own_numbers(monkeypatch):
+    """DynMM-a stands in both of its paper's tables, with other costs."""
+    drawn = {}
+    monkeypatch.setattr(figures, "_png", lambda figure: figure)
+    one = comparison.compare(load(FOLDER / "dynmm.yaml"), [])
+    for metric in ("f1_macro", "acc2"):
+        figure = figures.draw_tradeoff(one.numbers, (), one.metrics["madds"], one.metrics[metric], "title")
+        drawn[metric] = [line.get_xydata()[0].tolist() for line in figure.axes[0].lines]
+    assert [1.6, 48.84] in drawn["f1_macro"]
+    assert [165.5, 79.07] in drawn["acc2"]
+    assert (len(drawn["f1_macro"]), len(drawn["acc2"])) == (9, 8)
+
+
+def test_tradeoff_without_a_point_is_no_figure():
+    one = comparison.compare(load(FOLDER / "dynmm.yaml"), [])
+    assert figures.draw_tradeoff((), (), one.metrics["madds"], one.metrics["acc2"], "title") is None
