@@ -1,7 +1,6 @@
 """Checkpoints: written atomically, loaded without executing anything, published key names accepted."""
 
 import hashlib
-import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -12,6 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UserError
+from common.files import replacing
+
+
+class ForbiddenGlobalError(UserError):
+    """A file holds the name of an object that is not loaded.
+
+    name: its full name; why: ends "NAME, which ...".
+    """
+
+    def __init__(self, path: Path, name: str, why: str = "a checkpoint has no need of") -> None:
+        super().__init__(f"{path}: holds '{name}', which {why}; it is not loaded, since that could execute code")
+        self.name = name
 
 
 class _Hashed:
@@ -29,39 +40,28 @@ class _Hashed:
 
 
 def save_atomically(content: object, path: Path, before_rename: Callable[[str], None] | None = None) -> str:
-    """torch.save to a temporary name, sync, rename, sync the folder: the old file or the new one, never half.
+    """torch.save by way of `replacing`: the old file or the new one, never half.
 
     before_rename: called with the sha256 once the temporary file is complete.
     Returns the sha256 of the file.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
+
+    def announce() -> None:
+        if before_rename is not None:
+            before_rename(hashed.sha256.hexdigest())
+
+    with replacing(path, announce) as temporary, open(temporary, "wb") as file:
         hashed = _Hashed(file)
         torch.save(content, hashed)
-        file.flush()
-        os.fsync(file.fileno())
-    digest = hashed.sha256.hexdigest()
-    if before_rename is not None:
-        before_rename(digest)
-    os.replace(temporary, path)
-    sync_folder(path.parent)
-    return digest
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in the folder written to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return hashed.sha256.hexdigest()
 
 
 def safe_load(path: Path, allowed: list[Any] | None = None) -> Any:
     """torch.load of tensors and plain containers only; nothing in the file is executed.
 
     allowed: further globals, as torch.serialization.safe_globals takes them.
-    Raises UserError naming the file if it is missing, truncated, damaged or asks for any other global.
+    Raises UserError naming the file if it is missing, truncated or damaged, ForbiddenGlobalError if it asks for any
+    other global.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
@@ -74,14 +74,16 @@ def safe_load(path: Path, allowed: list[Any] | None = None) -> Any:
         # torch raises RuntimeError, UnpicklingError, EOFError, KeyError or zipfile errors, by the kind of damage
         forbidden = re.search(r"GLOBAL (\S+)", str(error))
         if forbidden:
-            raise UserError(
-                f"{path}: holds '{forbidden[1]}', which a checkpoint has no need of; it is not loaded, since that "
-                "could execute code"
-            ) from error
+            raise ForbiddenGlobalError(path, forbidden[1]) from error
         state = "truncated or damaged" if not zipfile.is_zipfile(path) else "damaged"
         raise UserError(
             f"{path}: {state}: not a checkpoint that torch can read ({path.stat().st_size} bytes)"
         ) from error
+
+
+def cpu_state(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the model's state dict on the CPU, which further training leaves alone."""
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
 def load_published(model: nn.Module, state: object, path: Path, hint: str = "") -> None:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,16 @@ class Processes:
         values: list[object] = [None] * self.world
         dist.all_gather_object(values, value)
         return values
+
+    def gather_rows(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Arrays (N, ...) in order, of whose N rows each process has every world-th one, from its rank on.
+
+        arrays: this process's rows; nothing where it has none.
+        """
+        shares = [share for share in self.gather(arrays) if share]
+        rows = [rank + self.world * np.arange(len(share[0])) for rank, share in enumerate(shares)]
+        order = np.argsort(np.concatenate(rows))
+        return [np.concatenate(parts)[order] for parts in zip(*shares, strict=True)]
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -147,19 +157,28 @@ def seed_everything(seed: int) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """State of torch's generators: the CPU's and, on CUDA, the device's."""
+def random_states(device: torch.device, procs: Processes) -> list[dict[str, Tensor]]:
+    """State of torch's generators in every process: the CPU's and, on CUDA, the device's."""
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
+    return procs.gather(state)
 
 
-def set_random_state(state: Mapping[str, Tensor]) -> None:
-    """Put back what `random_state` returned."""
+def set_random_state(states: Sequence[Mapping[str, Tensor]], procs: Processes) -> None:
+    """Put back this process's own of what `random_states` returned, perhaps with another number of processes."""
+    state = states[procs.rank % len(states)]
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"])
+
+
+def fitting_device(size: int, device: torch.device) -> torch.device:
+    """Where data of so many bytes are kept: on a CUDA device in at most half of what is free there, else on the CPU."""
+    if device.type != "cuda":
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if size <= free / 2 else torch.device("cpu")
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -1,5 +1,7 @@
 """Watching a training loss without waiting for the device at every step."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -12,12 +14,15 @@ class LossWatch:
     """The losses of one epoch; stops at the first that is not finite.
 
     On a CPU each loss is looked at before its update, on CUDA every 25 steps and at the end of the epoch.
-    context: what the error says besides the step, for example the learning rate and the last good checkpoint.
+    context: what the error says besides the step, for example the learning rate. last: the run's last checkpoint,
+    which the error names too, if there is one.
     """
 
-    def __init__(self, device: torch.device, context: str) -> None:
+    def __init__(self, device: torch.device, context: str, last: Path | None = None) -> None:
         self.every = 1 if device.type == "cpu" else EVERY
         self.context = context
+        if last is not None:
+            self.context += f"; last good checkpoint: {last}" if last.exists() else "; no checkpoint yet"
         self.losses: list[Tensor] = []
         self.weights: list[float] = []
         self.checked = 0

@@ -4,14 +4,13 @@ Some published checkpoints are `torch.save(module)`. Their unpickling would impo
 class of a module becomes an inert one that only keeps its attributes.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from common.checkpoint import safe_load
+from common.checkpoint import ForbiddenGlobalError, safe_load
 from common.errors import UserError
 
 
@@ -28,12 +27,11 @@ def load_module_state(path: Path, classes: Sequence[str]) -> dict[str, Tensor]:
     classes: full names ("src.models.Net") of the authors' classes that may occur, beside those of torch.nn.
     Raises UserError naming the file for any other class, or if the file holds no module.
     """
-    names = [*classes, *_library_classes()]
-    plain = [set, torch.device]
+    inert = [(InertModule, name) for name in (*classes, *_library_classes())]
     try:
-        module = safe_load(path, [*((InertModule, name) for name in names), *plain])
-    except UserError as error:
-        raise UserError(re.sub("a checkpoint has no need of", "this reader does not know", str(error))) from error
+        module = safe_load(path, [*inert, set, torch.device])
+    except ForbiddenGlobalError as error:
+        raise ForbiddenGlobalError(path, error.name, "this reader does not know") from error
     if not isinstance(module, InertModule):
         raise UserError(f"{path}: holds a {type(module).__name__}, expected a pickled module")
     state = {name.removeprefix("module."): value for name, value in _entries(module, "")}

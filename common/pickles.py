@@ -4,7 +4,6 @@ A pickle may name any function of the machine and call it. Here only those few a
 containers need, under the module names of numpy 1 and 2, of Python 2 and 3; any other name ends the reading.
 """
 
-import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from common.checkpoint import sync_folder
 from common.errors import UserError
+from common.files import replacing
 
 PLAIN_KINDS = "biufcSUO"  # numbers, strings, objects
 
@@ -48,14 +47,9 @@ def load_arrays_pickle(path: Path) -> Any:
 
 
 def save_arrays_pickle(content: object, path: Path) -> None:
-    """Pickle to a temporary name, sync, rename, sync the folder: the old file or the new one, never half."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
+    """Pickle by way of `replacing`: the old file or the new one, never half."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
         pickle.dump(content, file, protocol=4)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
 
 
 def _damage(path: Path) -> str:

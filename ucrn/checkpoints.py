@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from common.checkpoint import load_published, safe_load
+from common.checkpoint import ForbiddenGlobalError, load_published, safe_load
 from common.errors import UserError
 from common.hashing import sha256_of
 from common.module_pickles import load_module_state
@@ -64,8 +64,8 @@ def load_model(model: UCRN, path: Path) -> tuple[dict[str, Any], dict[str, objec
 def _read(path: Path) -> tuple[dict[str, Any], bool]:
     try:
         found = safe_load(path)
-    except UserError as error:
-        if not any(name in str(error) for name in PUBLISHED_CLASSES) and "torch.nn." not in str(error):
+    except ForbiddenGlobalError as error:
+        if error.name not in PUBLISHED_CLASSES and not error.name.startswith("torch.nn."):
             raise
         return {"model": load_module_state(path, PUBLISHED_CLASSES)}, False
     if isinstance(found, dict) and "model" in found:

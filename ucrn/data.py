@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.cuda import Processes
+from common.cuda import Processes, fitting_device
 from common.errors import UserError
-from common.readers.cmu_mosei import SentimentSplit, clean_audio, read_sentiment_file
+from common.readers.cmu_mosei import KEYS, MODALITIES, SentimentSplit, clean_audio, read_sentiment_file
 from common.sampling import cut_batches, index_batches
 
 FIELDS = {"l": "text", "a": "audio", "v": "vision"}
-RESIDENT_SHARE = 0.5  # of a GPU's free memory that the data may take
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,7 @@ class Clips:
     def batch(self, indices: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Text, audio, vision and labels of these clips on the device."""
         chosen = torch.from_numpy(indices).to(self.labels.device, non_blocking=True)
-        parts = (self.text, self.audio, self.vision, self.labels)
-        return tuple(part[chosen].to(device, non_blocking=True) for part in parts)
+        return tuple(getattr(self, key)[chosen].to(device, non_blocking=True) for key in KEYS)
 
 
 def data_file(args: Namespace) -> Path:
@@ -62,7 +60,7 @@ def open_splits(args: Namespace) -> dict[str, SentimentSplit]:
     """The file's splits. Raises UserError for a missing or damaged file, or lengths that --aligned does not expect."""
     path = data_file(args)
     splits = read_sentiment_file(path, missing_hint="(see --data_path, --dataset and --aligned)")
-    lengths = dict(zip(("text", "audio", "vision"), splits["train"].lengths, strict=True))
+    lengths = dict(zip(MODALITIES, splits["train"].lengths, strict=True))
     if args.aligned and len(set(lengths.values())) > 1:
         shown = ", ".join(f"{key} {length}" for key, length in lengths.items())
         raise UserError(f"{path}: steps are {shown}; --aligned expects the same number in all three")
@@ -103,18 +101,13 @@ def _meta(split: SentimentSplit) -> list[tuple]:
 
 
 def placed(data: Mapping[str, Clips], device: torch.device) -> dict[str, Clips]:
-    """The data on a GPU once, where it takes no more than half of the free memory; else in pinned memory."""
+    """The data on a GPU once, where it fits there; a batch is then a selection by index."""
     if device.type != "cuda":
         return dict(data)
-    parts = ("text", "audio", "vision", "labels")
-    size = sum(getattr(clips, part).nbytes for clips in data.values() for part in parts)
-    fits = size <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
-
-    def place(tensor: Tensor) -> Tensor:
-        return tensor.to(device) if fits else tensor.pin_memory()
-
+    size = sum(getattr(clips, key).nbytes for clips in data.values() for key in KEYS)
+    place = fitting_device(size, device)
     return {
-        name: replace(clips, **{part: place(getattr(clips, part)) for part in parts}) for name, clips in data.items()
+        name: replace(clips, **{key: getattr(clips, key).to(place) for key in KEYS}) for name, clips in data.items()
     }
 
 

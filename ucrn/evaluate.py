@@ -55,10 +55,7 @@ def evaluate(args: Namespace, run: Run, model: UCRN, clips: Clips) -> Evaluation
             (output.prediction[:, 0], labels[:, 0], output.fused, refined.permute(2, 0, 1, 3), gates.transpose(0, 1))
         )
     share = [torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)]
-    some = [found for found in procs.gather(share) if found]  # a process beyond the last clip has none
-    shares = [np.concatenate(part) for part in zip(*some, strict=True)]
-    order = np.argsort(np.concatenate([np.arange(rank, len(clips), procs.world) for rank in range(procs.world)]))
-    return Evaluation(*(part[order] for part in shares), *(procs.sum(sums) / len(clips)).tolist())
+    return Evaluation(*procs.gather_rows(*share), *(procs.sum(sums) / len(clips)).tolist())
 
 
 def recorded(evaluation: Evaluation) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.checkpoint import cpu_state
 from common.cuda import Processes, set_random_state
 from ucrn.schedule import Schedule
 
@@ -24,7 +25,7 @@ class Selected:
         """Choose this epoch if it is better; returns `is_better`."""
         if is_better:
             self.epoch, self.score = epoch, score
-            self.weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+            self.weights = cpu_state(model)
         return is_better
 
     def state(self) -> dict[str, Any]:
@@ -59,8 +60,7 @@ class Progress:
         schedule.load_state_dict(self.ours["schedule"])
         optimizer.load_state_dict(self.ours["optimizer"])
         scaler.load_state_dict(self.ours["scaler"])
-        states = self.ours["random"]
-        set_random_state(states[procs.rank % len(states)])
+        set_random_state(self.ours["random"], procs)
 
     def take(self, epoch: int, test_score: float, valid_loss: float, model: nn.Module) -> None:
         """Look whether this epoch is the best by either rule; the first one always is, until one is no NaN."""

@@ -1,12 +1,10 @@
 """Test mode (`--visualize`): a saved model on the test set; its features, predictions and scores."""
 
 import csv
-import os
-import pickle
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
+from common.pickles import save_arrays_pickle
 from common.run import Run
 from ucrn.data import Clips
 from ucrn.evaluate import Evaluation, evaluate, named_gates, recorded
@@ -40,15 +38,9 @@ def write_arrays(folder: Path, model: UCRN, test: Evaluation, clips: Clips) -> N
     before the gate; predictions.csv: video, start, end, true and predicted score of every clip, in the file's order."""
     folder.mkdir(parents=True, exist_ok=True)
     refined = {m: test.refined[:, i].reshape(-1, test.refined.shape[-1]) for i, m in enumerate(model.active)}
-    _dump(folder / "last_proj_arr.pkl", [test.fused, test.prediction[:, None]])
-    _dump(folder / "uni_feat_arr.pkl", refined)
+    save_arrays_pickle([test.fused, test.prediction[:, None]], folder / "last_proj_arr.pkl")
+    save_arrays_pickle(refined, folder / "uni_feat_arr.pkl")
     with open(folder / "predictions.csv", "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["video", "start", "end", "truth", "prediction"])
         rows.writerows([*meta, t, p] for meta, t, p in zip(clips.meta, test.truth, test.prediction, strict=True))
-
-
-def _dump(path: Path, content: Any) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(pickle.dumps(content))
-    os.replace(temporary, path)

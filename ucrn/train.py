@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from common.cuda import autocast, random_state
+from common.cuda import autocast, random_states
 from common.errors import UserError
 from common.losses import LossWatch
 from common.run import Run
+from common.training import wrapped
 from ucrn.checkpoints import content
 from ucrn.data import Clips, training_batches
 from ucrn.evaluate import Evaluation, evaluate, named_gates, recorded
@@ -35,7 +35,9 @@ def train(
     data: train, valid and test. ours: what one of our checkpoints holds, behind whose epoch training goes on exactly
     as if it had never stopped.
     """
-    net = wrapped(model, args, run)
+    widths = [getattr(model, f"proj_{modality}").in_channels for modality in MODALITIES]
+    unused = len(model.active) < len(MODALITIES) or WIDTH in widths
+    net = wrapped(model, run.device, run.procs, args.compile, find_unused_parameters=unused)
     optimizer = build_optimizer(args, model)
     schedule, scaler = Schedule(optimizer, args), torch.amp.GradScaler(enabled=args.precision == "fp16")
     progress = Progress(ours)
@@ -64,7 +66,7 @@ def train(
         is_best = chosen.epoch == epoch
         if is_best:
             run.print(f"Saved model at {run.best}")
-        state = progress.state(epoch, optimizer, schedule, scaler, run.procs.gather(random_state(run.device)))
+        state = progress.state(epoch, optimizer, schedule, scaler, random_states(run.device, run.procs))
         best = {**content(model), "epoch": epoch, "score": chosen.score} if is_best else None
         run.save(epoch, {**content(model), "ours": state}, best)
         run.procs.wait()
@@ -87,8 +89,7 @@ def train_epoch(
     Returns the mean total loss over the clips.
     """
     net.train()
-    good = f"last good checkpoint: {run.last}" if run.last.exists() else "no checkpoint yet"
-    watch = LossWatch(run.device, f"epoch {epoch}, learning rate {optimizer.param_groups[0]['lr']:g}; {good}")
+    watch = LossWatch(run.device, f"epoch {epoch}, learning rate {optimizer.param_groups[0]['lr']:g}", run.last)
     l1s: list[Tensor] = []
     began = time.monotonic()
     for step, indices in enumerate(run.progress(batches, f"epoch {epoch}")):
@@ -143,17 +144,6 @@ def build_optimizer(args: Namespace, model: nn.Module) -> torch.optim.Optimizer:
         return getattr(torch.optim, args.optim)(model.parameters(), lr=args.lr, **options)
     except (TypeError, ValueError) as error:
         raise UserError(f"--optim {args.optim} --lr {args.lr}: {error}") from error
-
-
-def wrapped(model: UCRN, args: Namespace, run: Run) -> nn.Module:
-    """The model as training calls it: distributed over the processes, compiled where asked for."""
-    net: nn.Module = model
-    if run.procs.world > 1:
-        ids = [run.device.index] if run.device.type == "cuda" else None
-        widths = [getattr(model, f"proj_{modality}").in_channels for modality in MODALITIES]
-        unused = len(model.active) < len(MODALITIES) or WIDTH in widths
-        net = DistributedDataParallel(model, device_ids=ids, find_unused_parameters=unused)
-    return torch.compile(net) if args.compile else net
 
 
 def selection_score(args: Namespace, test: Evaluation) -> float:

@@ -4,7 +4,6 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,17 +45,8 @@ def logits_and_labels(args: Namespace, run: Run, model: nn.Module, batches: Iter
             output = model(rgb, flow)
         logits.append(final_logits(output).float())
         labels.append(truth)
-    share = (torch.cat(logits).cpu().numpy(), torch.cat(labels).cpu().numpy()) if logits else None
-    return in_order(share, run.procs)
-
-
-def in_order(share: tuple[np.ndarray, np.ndarray] | None, procs: Processes) -> tuple[Tensor, Tensor]:
-    """The rows of all processes, of which each has every world-th one, in the order of the split. None: no row."""
-    shares = [part for part in procs.gather(share) if part is not None]
-    rows = np.concatenate([rank + procs.world * np.arange(len(part[1])) for rank, part in enumerate(shares)])
-    order = np.argsort(rows)
-    logits, labels = (torch.from_numpy(np.concatenate(parts)[order]) for parts in zip(*shares, strict=True))
-    return logits, labels
+    share = [torch.cat(parts).cpu().numpy() for parts in (logits, labels) if parts]
+    return tuple(map(torch.from_numpy, run.procs.gather_rows(*share)))
 
 
 def on_device(args: Namespace, device: torch.device, batch: Batch) -> Batch:

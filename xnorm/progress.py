@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.cuda import random_state, set_random_state
+from common.checkpoint import cpu_state
+from common.cuda import random_states, set_random_state
 from common.run import Run
 from xnorm.checkpoints import content
 from xnorm.schedule import BestAccuracy, EarlyStopping, ReduceLROnPlateau
@@ -46,8 +47,7 @@ class Progress:
     def restore_random(self, run: Run) -> None:
         """The random state of the checkpoint, each process its own; nothing on a fresh start."""
         if "random" in self.ours:
-            states = self.ours["random"]
-            set_random_state(states[run.procs.rank % len(states)])
+            set_random_state(self.ours["random"], run.procs)
 
     def take(self, epoch: int, accuracy: float, loss: float, model: nn.Module) -> bool:
         """Take in the validation of an epoch (from 1); whether its weights are kept."""
@@ -55,7 +55,7 @@ class Progress:
         better = self.best.update(epoch, accuracy)
         self.stopping.update(loss)
         if better or self.weights is None:
-            self.weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+            self.weights = cpu_state(model)
         return better or epoch == 1
 
     def save(
@@ -77,7 +77,7 @@ class Progress:
             "optimizer": optimizer.state_dict(),
             "scheduler": scheduler.state_dict(),
             "scaler": scaler.state_dict(),
-            "random": run.procs.gather(random_state(run.device)),
+            "random": random_states(run.device, run.procs),
         }
         best = {**content(self.weights), "epoch": self.done, "accuracy": self.best.accuracy} if is_best else None
         run.save(self.done, {**content(model.state_dict()), "ours": ours}, best)
@@ -86,6 +86,6 @@ class Progress:
     def save_estimate(self, run: Run, model: nn.Module, estimate: dict[str, Any]) -> None:
         """last.pt within the estimate of the blending weights, before the first epoch. estimate: how far it is."""
         self.estimate = estimate
-        ours = {"estimate": estimate, "random": run.procs.gather(random_state(run.device))}
+        ours = {"estimate": estimate, "random": random_states(run.device, run.procs)}
         run.save(0, {**content(model.state_dict()), "ours": ours})
         run.procs.wait()

@@ -7,12 +7,12 @@ from statistics import fmean
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from common.cuda import Processes, autocast
+from common.cuda import autocast
 from common.losses import LossWatch
 from common.run import Run
+from common.training import share_buffers
 from xnorm.evaluate import on_device
 from xnorm.losses import Objective, Output
 
@@ -38,8 +38,7 @@ def train_epoch(
     Returns means over the steps: "loss", and the objective's terms by their names.
     """
     net.train()
-    good = f"last good checkpoint: {run.last}" if run.last.exists() else "no checkpoint yet"
-    watch = LossWatch(run.device, f"{what}, learning rate {optimizer.param_groups[0]['lr']:g}; {good}")
+    watch = LossWatch(run.device, f"{what}, learning rate {optimizer.param_groups[0]['lr']:g}", run.last)
     terms: dict[str, list[Tensor]] = defaultdict(list)
     for batch in run.progress(batches, what):
         rgb, flow, labels = on_device(args, run.device, batch)
@@ -69,22 +68,3 @@ def update(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.Gra
     scaler.step(optimizer)
     scaler.update()
     return norm
-
-
-def share_buffers(model: nn.Module, procs: Processes) -> None:
-    """Give all processes the mean of their batch norm statistics: each has seen its share of the clips."""
-    for buffer in model.buffers() if procs.world > 1 else ():
-        if buffer.is_floating_point():
-            procs.sum(buffer).div_(procs.world)
-
-
-def wrapped(model: nn.Module, args: Namespace, run: Run, some_unused: bool = False) -> nn.Module:
-    """The model as training calls it: distributed over the processes, compiled where asked for.
-
-    some_unused: the loss does not reach all parameters.
-    """
-    net: nn.Module = model
-    if run.procs.world > 1:
-        ids = [run.device.index] if run.device.type == "cuda" else None
-        net = DistributedDataParallel(model, device_ids=ids, find_unused_parameters=some_unused)
-    return torch.compile(net) if args.compile else net

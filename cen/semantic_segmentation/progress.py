@@ -45,8 +45,7 @@ class Progress:
             for optimizer, state in zip(optimizers, self.ours["optimizers"], strict=True):
                 optimizer.load_state_dict(state)
         scaler.load_state_dict(self.ours["scaler"])
-        states = self.ours["random"]
-        set_random_state(states[procs.rank % len(states)])
+        set_random_state(self.ours["random"], procs)
         self.ours = None
 
     def take(self, epoch: int, validation: Validation) -> bool:

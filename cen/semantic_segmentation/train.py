@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from cen.exchange import ScaleSlice, penalised_slices, scale_penalty
@@ -21,9 +20,10 @@ from cen.semantic_segmentation.pretrained import MADE_BY
 from cen.semantic_segmentation.progress import Progress
 from cen.semantic_segmentation.scales import draw_exchange, record_scales
 from cen.semantic_segmentation.schedule import EpochPlan, epoch_plans
-from common.cuda import autocast, random_state
+from common.cuda import autocast, random_states
 from common.losses import LossWatch
 from common.run import Run
+from common.training import wrapped
 
 
 def train(
@@ -41,7 +41,7 @@ def train(
     behind whose epoch training goes on exactly as if it had never stopped.
     """
     slices = penalised_slices(model.named_parameters(), "bn2", penalised_parts(args))
-    net = wrapped(model, args, run)
+    net = wrapped(model, run.device, run.procs, args.compile, broadcast_buffers=not all(args.freeze_bn))
     pictures = ValidationPictures(run, args, len(val_batches.dataset))
     progress = Progress(start)
     optimizers, scaler = [], torch.amp.GradScaler(enabled=args.precision == "fp16")
@@ -76,7 +76,7 @@ def train(
             is_best = progress.take(plan.epoch, validation)
         if plan.closes_stage:
             run.print(f"Stage {plan.stage} finished, time spent {progress.stage_seconds / 60:.3f}min")
-        rng = run.procs.gather(random_state(run.device))
+        rng = random_states(run.device, run.procs)
         state = progress.state(plan.epoch, optimizers, scaler, rng)
         weights = {f"module.{name}": value for name, value in model.state_dict().items()}
         content = {"segmenter": weights, "made_by": MADE_BY}
@@ -106,9 +106,8 @@ def train_epoch(
     model.train()
     if args.freeze_bn[plan.stage]:
         freeze_norms(model)
-    good = f"last good checkpoint: {run.last}" if run.last.exists() else "no checkpoint yet"
     rates = f"learning rates {plan.lr_enc:g} (encoder) and {plan.lr_dec:g} (decoder)"
-    watch = LossWatch(run.device, f"epoch {plan.epoch}, {rates}; {good}")
+    watch = LossWatch(run.device, f"epoch {plan.epoch}, {rates}", run.last)
     for step, batch in enumerate(run.progress(batches, f"epoch {plan.epoch}")):
         inputs = [batch[key].to(run.device, non_blocking=True) for key in args.input]
         target = batch["mask"].to(run.device, non_blocking=True)
@@ -137,15 +136,6 @@ def freeze_norms(model: nn.Module) -> None:
 def penalised_parts(args: Namespace) -> int:
     """Into how many parts the scales are cut: the paper's M, and 2 as in the authors' code for up to two streams."""
     return 2 if args.quirks["penalised_parts"] == "official" else max(2, len(args.input))
-
-
-def wrapped(model: RefineNet, args: Namespace, run: Run) -> nn.Module:
-    """The model as training calls it: distributed over the processes, compiled where asked for."""
-    net: nn.Module = model
-    if run.procs.world > 1:
-        ids = [run.device.index] if run.device.type == "cuda" else None
-        net = DistributedDataParallel(model, device_ids=ids, broadcast_buffers=not all(args.freeze_bn))
-    return torch.compile(net) if args.compile else net
 
 
 def finish(

@@ -37,13 +37,13 @@ Clip number i is a function of (seed, i) alone. With N samples the first N clips
 validation, the next N for testing: 400 test clips settle a network's error to about 0.03 and its accuracy to 0.02.
 """
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import UserError
+from common.pickles import save_arrays_pickle
 from common.standins.marker import prepare_folder, write_marker
 from common.standins.sentiment_clips import draw_signs, render_clip, sentence
 from common.standins.sentiment_plan import oracle_scores, plan_clip
@@ -99,8 +99,7 @@ def write_cmu_mosei(
     for kind, name in FILES[dataset, layout].items():
         steps = lengths if kind == "unaligned" else (lengths[0],) * 3
         splits = {split: clip_arrays(dataset, layout, seed, clips, steps, kind) for split, clips in numbers.items()}
-        with open(folder / name, "wb") as file:
-            pickle.dump(splits, file, protocol=4)
+        save_arrays_pickle(splits, folder / name)
 
 
 def clip_arrays(

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UserError
-from dynmm.gate import Gated, diff_softmax, mix, resource_loss, route
+from dynmm.gate import Gated, diff_softmax, mix, resource_loss
 from dynmm.modality.experts import FEED_FORWARD, GRU, MLP, Expert, GRUWithLinear, Identity, Transformer, narrowed
-from dynmm.modality.fusion import MMDL, Concat, ConcatEarly, LowRankTensorFusion
+from dynmm.modality.fusion import MMDL, Concat, ConcatEarly, LowRankTensorFusion, named_fusion
 from dynmm.modality.mult import MulT
+from dynmm.modality.two_experts import TwoExperts
 
 MODALITIES = ("visual", "audio", "text")
-ENCODERS = ("transformer", "gru")
 FUSIONS = ("ef_gru", "lf_gru", "ef_tran", "lf_tran", "mult", "lrtf")
 
 # (encoder's width, head's hidden width) of the single-modality experts, by encoder and modality.
@@ -55,6 +55,11 @@ def modality_index(mod: int) -> int:
     return mod if mod in (0, 1) else 2
 
 
+def encoder_name(enc: str) -> str:
+    """The encoder that --enc names: "gru", or for any other word "transformer", as published."""
+    return "gru" if enc == "gru" else "transformer"
+
+
 def unimodal_expert(
     mod: int,
     enc: str = "transformer",
@@ -70,7 +75,7 @@ def unimodal_expert(
     enc: "gru", or anything else for the transformer, as published.
     Raises UserError for a transformer whose width is no multiple of 5.
     """
-    index, enc = modality_index(mod), enc if enc == "gru" else "transformer"
+    index, enc = modality_index(mod), encoder_name(enc)
     published = EXPERT_WIDTHS[enc][index]
     width, hidden = hidden1 or sizes.hidden(published[0]), hidden2 or sizes.hidden(published[1])
     if enc == "gru":
@@ -84,12 +89,7 @@ def unimodal_expert(
 
 def fusion_name(fusion: int | str) -> str:
     """The name of a fusion given by number or name, in the order of FUSIONS. Raises UserError for another."""
-    if fusion in FUSIONS:
-        return str(fusion)
-    if isinstance(fusion, int) and 0 <= fusion < len(FUSIONS):
-        return FUSIONS[fusion]
-    choices = ", ".join(f"{index} ({name})" for index, name in enumerate(FUSIONS))
-    raise UserError(f"--fusion: found {fusion}, expected one of {choices}")
+    return named_fusion(fusion, FUSIONS, "--fusion")
 
 
 def fusion_network(
@@ -140,13 +140,15 @@ class _Gate(nn.Sequential):
         return linear(encoder(torch.cat(list(inputs), dim=2), lengths))
 
 
-class DynMMNetV2(nn.Module):
+class DynMMNetV2(TwoExperts):
     """DynMM on CMU-MOSEI: the gate weighs the text expert (1) and late fusion of transformers (2).
 
     temperature, hard: of the gate. infer_mode: 1 or 2 forces that expert, 0 is gated, -1 weighs each by 1/2.
-    The three are plain attributes and may be set between batches; nothing else is kept from one batch to the
-    next. padding: of all transformers.
+    padding: of all transformers.
     """
+
+    text = -1
+    halves = True
 
     def __init__(
         self,
@@ -166,57 +168,13 @@ class DynMMNetV2(nn.Module):
         """All modules but the gate: what --freeze freezes."""
         return [self.text_encoder, self.text_head, self.branch2]
 
-    def freeze_experts(self) -> None:
-        """Take the gradients of everything but the gate; modes (train, eval) stay as they are."""
-        for expert in self.experts():
-            expert.requires_grad_(False)
-
     def gate_logits(self, inputs: Sequence[Tensor], lengths: Tensor | None = None) -> Tensor:
         """The gate on the concatenated inputs: (B, 2)."""
         return self.gate(inputs, lengths)
 
-    def run_expert(self, number: int, inputs: Sequence[Tensor], lengths: Tensor | None = None) -> Tensor:
-        """Scores (B, 1) of expert 1 (text, the last of the inputs) or 2 (late fusion)."""
-        if number == 1:
-            return self.text_head(self.text_encoder(inputs[-1], lengths))
+    def costly(self, inputs: Sequence[Tensor], lengths: Tensor | None = None) -> Tensor:
+        """Scores (B, 1) of expert 2 (late fusion)."""
         return self.branch2(inputs, lengths)
-
-    def forward(self, inputs: Sequence[Tensor], lengths: Tensor | None = None, real_gating: bool = False) -> Gated:
-        """Both experts, weighed; with a forced expert that one alone, at cost 0.
-
-        infer_mode -1: both by 1/2 at cost 1/2; the weights returned are the gate's all the same.
-        real_gating: what `routed` does, with a gradient for the gate; here so that a wrapper of forward
-        (DistributedDataParallel, with find_unused_parameters) sees it.
-        """
-        if real_gating:
-            return self.routed(inputs, lengths, straight_through=True)
-        logits = self.gate_logits(inputs, lengths)
-        weights = diff_softmax(logits, self.temperature, self.hard)
-        if self.infer_mode > 0:
-            prediction = self.run_expert(self.infer_mode, inputs, lengths)
-            return Gated(prediction, weights.new_zeros(()), weights, logits)
-        used = torch.full_like(weights, 0.5) if self.infer_mode == -1 else weights
-        outputs = [self.run_expert(number, inputs, lengths) for number in (1, 2)]
-        return Gated(mix(used, outputs), resource_loss(used, (0, 1)), weights, logits)
-
-    def routed(self, inputs: Sequence[Tensor], lengths: Tensor | None = None, straight_through: bool = False) -> Gated:
-        """Run on each sample its chosen expert alone (dynmm.gate.route); the gate is hard whatever `hard` says.
-
-        Samples keep the batch's padding, so that in eval mode this is the same as forward with a hard gate, up
-        to rounding. straight_through: for training; the gate's gradient is then not the published one (see
-        route). A forced expert, or halves, run as in forward.
-        """
-        if self.infer_mode != 0:
-            return self.forward(inputs, lengths)
-        logits = self.gate_logits(inputs, lengths)
-        weights = diff_softmax(logits, self.temperature, hard=True)
-
-        def run(number: int, index: Tensor) -> Tensor:
-            chosen = [inputs[-1][index]] if number == 1 else [x[index] for x in inputs]
-            return self.run_expert(number, chosen, None if lengths is None else lengths.to(index.device)[index])
-
-        prediction = route(weights, [lambda i: run(1, i), lambda i: run(2, i)], straight_through)
-        return Gated(prediction, resource_loss(weights, (0, 1)), weights, logits)
 
 
 class UnimodalDynMMNet(nn.Module):

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from common.errors import run_main
 from common.flags import Parser
 from dynmm.modality.affect_data import FOLDERS, open_clips
-from dynmm.modality.affect_networks import MODALITIES, AffectSizes, modality_index, unimodal_expert
+from dynmm.modality.affect_networks import MODALITIES, AffectSizes, encoder_name, modality_index, unimodal_expert
 from dynmm.modality.affect_scores import SentimentTask
 from dynmm.modality.checkpoints import affect_expert_files
 from dynmm.modality.final import network_madds
@@ -47,7 +47,7 @@ def parser() -> Parser:
 
 def open_stage(args: Namespace) -> Stage:
     """Read the data and say what is trained."""
-    mod, enc, quirks = modality_index(args.mod), "gru" if args.enc == "gru" else "transformer", args.quirks
+    mod, enc, quirks = modality_index(args.mod), encoder_name(args.enc), args.quirks
     hidden, outputs = (args.hidden_dim1, args.hidden_dim2), 2 if args.clf else 1
     unimodal_expert(mod, enc, *hidden, outputs, AffectSizes(narrow=64))  # refuses a width before the data is read
     splits, dataset, notes = open_clips(args, FOLDERS[0], only=mod)

@@ -75,11 +75,3 @@ def shares(procs: Processes) -> slice:
 def own_batches(batches: list[Tensor], procs: Processes) -> Iterator[Tensor]:
     """Of an evaluation's batches, those that this process takes: whole ones, for a batch's padding counts."""
     return iter(batches[procs.rank :: procs.world])
-
-
-def fitting_device(needed: int, device: torch.device) -> torch.device:
-    """Where a split of so many bytes is kept: on the device if it takes less than half of what is free there."""
-    if device.type != "cuda":
-        return device
-    free, _ = torch.cuda.mem_get_info(device)
-    return device if needed < free / 2 else torch.device("cpu")

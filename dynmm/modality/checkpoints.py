@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from common.checkpoint import load_published, safe_load, save_atomically
+from common.checkpoint import ForbiddenGlobalError, load_published, safe_load, save_atomically
 from common.errors import UserError
 from common.hashing import sha256_of
 from common.provenance import shown_path
@@ -52,7 +52,7 @@ def imdb_dynamic_file(log: Path, freeze: bool, reg: float, data: str = "imdb") -
 
 def affect_expert_files(log: Path, data: str, mod: int, enc: str = "transformer", clf: bool = False) -> ExpertFiles:
     """Files of affect_uni. data: mosei or mosi; mod: 0 visual, 1 audio, any other text."""
-    task, enc = "clf" if clf else "reg", enc if enc == "gru" else "transformer"
+    task, enc = "clf" if clf else "reg", affect_networks.encoder_name(enc)
     name = affect_networks.MODALITIES[affect_networks.modality_index(mod)]
     return ExpertFiles(*(log / data / f"{task}_{enc}_{part}_{name}.pt" for part in ("encoder", "head")))
 
@@ -117,9 +117,7 @@ def load_network(module: nn.Module, path: Path) -> dict[str, Any]:
 def _read(path: Path) -> Any:
     try:
         return safe_load(path)
-    except UserError as error:
-        if "could execute code" not in str(error):
-            raise
+    except ForbiddenGlobalError as error:
         raise UserError(
             f"{error}. The published scripts pickle whole modules: where you trust the file, write its "
             "state_dict() to a new one with torch.save, beside the published code, and name that"

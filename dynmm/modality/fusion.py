@@ -9,6 +9,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from common.errors import UserError
+
+
+def named_fusion(fusion: int | str, names: Sequence[str], flag: str) -> str:
+    """The name of a fusion that `flag` gives by number or by name. Raises UserError for one that is not in `names`."""
+    if fusion in names:
+        return str(fusion)
+    if isinstance(fusion, int) and 0 <= fusion < len(names):
+        return names[fusion]
+    choices = ", ".join(f"{index} ({name})" for index, name in enumerate(names))
+    raise UserError(f"{flag}: found {fusion}, expected one of {choices}")
+
 
 class Concat(nn.Module):
     """K tensors (B, ...) -> (B, sum of their sizes)."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UserError
-from dynmm.gate import Gated, diff_softmax, mix, resource_loss, route
 from dynmm.modality.experts import MLP, Expert, Identity, Linear, MaxoutMLP, narrowed
-from dynmm.modality.fusion import MMDL, Concat, LowRankTensorFusion, MultiplicativeInteraction
+from dynmm.modality.fusion import MMDL, Concat, LowRankTensorFusion, MultiplicativeInteraction, named_fusion
+from dynmm.modality.two_experts import TwoExperts
 
 FUSIONS = ("ef", "lf", "lrtf", "mim")
 EXPERTS = ("text", "image")
@@ -57,12 +57,7 @@ def unimodal_expert(mod: int, sizes: ImdbSizes = PUBLISHED) -> Expert:
 
 def fusion_name(fuse: int | str) -> str:
     """The name of a fusion given by number or name: 0 ef, 1 lf, 2 lrtf, 3 mim. Raises UserError for another."""
-    if fuse in FUSIONS:
-        return str(fuse)
-    if isinstance(fuse, int) and 0 <= fuse < len(FUSIONS):
-        return FUSIONS[fuse]
-    choices = ", ".join(f"{index} ({name})" for index, name in enumerate(FUSIONS))
-    raise UserError(f"--fuse: found {fuse}, expected one of {choices}")
+    return named_fusion(fuse, FUSIONS, "--fuse")
 
 
 def fusion_network(fuse: int | str, sizes: ImdbSizes = PUBLISHED, lrtf: str = "trained") -> MMDL:
@@ -87,13 +82,14 @@ def fusion_network(fuse: int | str, sizes: ImdbSizes = PUBLISHED, lrtf: str = "t
     return MMDL(encoders, MultiplicativeInteraction([hidden, hidden], fused), Linear(fused, sizes.genres))
 
 
-class DynMMNet(nn.Module):
+class DynMMNet(TwoExperts):
     """DynMM on MM-IMDB: the gate weighs the text expert (1) and late fusion (2).
 
-    temperature, hard: of the gate. infer_mode: 1 or 2 forces that expert, 0 or less is gated. The three are
-    plain attributes and may be set between batches; nothing else is kept from one batch to the next.
+    temperature, hard: of the gate. infer_mode: 1 or 2 forces that expert, 0 or less is gated.
     The image expert has no part in the output; it is there because published checkpoints hold it.
     """
+
+    text = 0
 
     def __init__(
         self,
@@ -113,49 +109,18 @@ class DynMMNet(nn.Module):
         """All modules but the gate: what --freeze freezes."""
         return [self.text_encoder, self.text_head, self.image_encoder, self.image_head, self.branch3]
 
-    def freeze_experts(self) -> None:
-        """Take the gradients of everything but the gate; modes (train, eval) stay as they are."""
-        for expert in self.experts():
-            expert.requires_grad_(False)
-
     def gate_logits(self, inputs: Sequence[Tensor], lengths: Tensor | None = None) -> Tensor:
         """The gate on the concatenated inputs: (B, 2)."""
         return self.gate(torch.cat(list(inputs), dim=1))
 
-    def run_expert(self, number: int, inputs: Sequence[Tensor], lengths: Tensor | None = None) -> Tensor:
-        """Logits (B, 23) of expert 1 (text) or 2 (late fusion)."""
-        return self.text_head(self.text_encoder(inputs[0])) if number == 1 else self.branch3(inputs)
+    def costly(self, inputs: Sequence[Tensor], lengths: Tensor | None = None) -> Tensor:
+        """Logits (B, 23) of expert 2 (late fusion)."""
+        return self.branch3(inputs)
+
+    def least_batch(self) -> int:
+        """Late fusion's batch norms need two samples in training mode."""
+        return 2 if self.branch3.training else 1
 
     def image_branch(self, image: Tensor) -> Tensor:
         """Logits (B, 23) of the image expert."""
         return self.image_head(self.image_encoder(image))
-
-    def forward(self, inputs: Sequence[Tensor], lengths: Tensor | None = None, real_gating: bool = False) -> Gated:
-        """Both experts, weighed; with a forced expert that one alone, at cost 0.
-
-        real_gating: what `routed` does, with a gradient for the gate; here so that a wrapper of forward
-        (DistributedDataParallel, with find_unused_parameters) sees it.
-        """
-        if real_gating:
-            return self.routed(inputs, lengths, straight_through=True)
-        logits = self.gate_logits(inputs)
-        weights = diff_softmax(logits, self.temperature, self.hard)
-        if self.infer_mode > 0:
-            return Gated(self.run_expert(self.infer_mode, inputs), weights.new_zeros(()), weights, logits)
-        outputs = [self.run_expert(number, inputs) for number in (1, 2)]
-        return Gated(mix(weights, outputs), resource_loss(weights, (0, 1)), weights, logits)
-
-    def routed(self, inputs: Sequence[Tensor], lengths: Tensor | None = None, straight_through: bool = False) -> Gated:
-        """Run on each sample its chosen expert alone (dynmm.gate.route); the gate is hard whatever `hard` says.
-
-        In eval mode the same as forward with a hard gate, up to rounding. straight_through: for training; the
-        gate's gradient is then not the published one (see route). A forced expert runs as in forward.
-        """
-        if self.infer_mode > 0:
-            return self.forward(inputs)
-        text, image = inputs
-        logits = self.gate_logits(inputs)
-        weights = diff_softmax(logits, self.temperature, hard=True)
-        experts = [lambda i: self.run_expert(1, [text[i]]), lambda i: self.run_expert(2, [text[i], image[i]])]
-        prediction = route(weights, experts, straight_through, at_least=2 if self.branch3.training else 1)
-        return Gated(prediction, resource_loss(weights, (0, 1)), weights, logits)

@@ -20,7 +20,6 @@ has none of the 23 genres is kept with zeros, so that the published sizes of the
 """
 
 import json
-import os
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
@@ -33,9 +32,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from common.checkpoint import sync_folder
 from common.cuda import Processes, select_device
 from common.errors import UserError, run_main
+from common.files import replacing
 from common.flags import Parser, positive
 from dynmm.modality.poster_features import poster_features, vgg_features
 from dynmm.modality.word_vectors import mean_vectors, read_word_vectors, words_of
@@ -109,16 +108,11 @@ def genre_table(films: Sequence[Film], count: int = GENRES) -> tuple[list[str], 
 def write_features(path: Path, sizes: Sequence[int], names: Sequence[str], arrays: dict[str, np.ndarray]) -> None:
     """Write the file under a temporary name, then rename it. names: of the genres' columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    with h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["sizes"] = list(sizes)
         for name, array in arrays.items():
             file[name] = array
         file["genres"].attrs["target_names"] = json.dumps(list(names))
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
 
 
 def prepare(args: Namespace, network: nn.Module, device: torch.device) -> None:

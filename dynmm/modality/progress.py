@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.cuda import Processes, random_state, set_random_state
+from common.checkpoint import cpu_state
+from common.cuda import Processes, random_states, set_random_state
 from common.run import Run
 from dynmm.modality.checkpoints import MADE_BY
 from dynmm.modality.early_stopping import EarlyStopping
@@ -33,18 +34,17 @@ class Progress:
         if self.start is not None:
             optimizer.load_state_dict(self.start["optimizer"])
             scaler.load_state_dict(self.start["scaler"])
-            states = self.start["random"]
-            set_random_state(states[procs.rank % len(states)])
+            set_random_state(self.start["random"], procs)
 
     def save(
         self, run: Run, epoch: int, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
     ) -> None:
         """last.pt after an epoch, and best.pt where that epoch is the best so far."""
         self.done = epoch
-        random = run.procs.gather(random_state(run.device))
+        random = random_states(run.device, run.procs)
         is_best = self.stopping.best_epoch == epoch
         if is_best:
-            self.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+            self.best = cpu_state(model)
         state = {
             "made_by": MADE_BY,
             "model": model.state_dict(),

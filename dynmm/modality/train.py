@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from common.cuda import Processes, autocast
+from common.cuda import autocast
 from common.errors import UserError
 from common.losses import LossWatch
 from common.run import Run
+from common.training import share_buffers, wrapped
 from dynmm.gate import Gated
 from dynmm.modality.batches import Split, check_shares, shares, shuffled
 from dynmm.modality.evaluate import Inference, Losses, Task, evaluate
@@ -29,7 +29,7 @@ def train(
     begin; behind a checkpoint training goes on exactly as if it had never stopped.
     Raises UserError where no epoch was kept.
     """
-    net = wrapped(model, args, run)
+    net = wrapped(model, run.device, run.procs, args.compile, find_unused_parameters=hasattr(model, "gate"))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=args.lr, weight_decay=args.wd)
     scaler = torch.amp.GradScaler(enabled=args.precision == "fp16")
@@ -83,8 +83,7 @@ def train_epoch(
     Returns the means over all samples, each at the weights of its own step.
     """
     training_mode(model, frozen=args.freeze, keep_frozen_still=args.quirks.get("frozen_mode") == "eval")
-    good = f"last good checkpoint: {run.last}" if run.last.exists() else "no checkpoint yet"
-    watch = LossWatch(run.device, f"epoch {epoch}, learning rate {args.lr:g}; {good}")
+    watch = LossWatch(run.device, f"epoch {epoch}, learning rate {args.lr:g}", run.last)
     gating = {"real_gating": True} if args.real_gating == "always" else {}
     parameters = list(model.parameters())
     sums, samples = torch.zeros(3, device=run.device), 0  # of total, task loss and cost
@@ -127,13 +126,6 @@ def training_mode(model: nn.Module, frozen: bool, keep_frozen_still: bool) -> No
             expert.eval()
 
 
-def share_buffers(model: nn.Module, procs: Processes) -> None:
-    """Give all processes the mean of their batch norm statistics: each has seen its share of the samples."""
-    for buffer in model.buffers() if procs.world > 1 else ():
-        if buffer.is_floating_point():
-            procs.sum(buffer).div_(procs.world)
-
-
 def routes(args: Namespace, model: nn.Module) -> bool:
     """Whether at inference the chosen expert alone runs: it has a hard gate, and --real-gating does not say never."""
     return args.real_gating != "never" and getattr(model, "hard", False)
@@ -147,15 +139,6 @@ def share_of_expert2(weights: Tensor) -> Tensor:
 def without_loss(valid: object) -> dict[str, float | None]:
     """The scores of a validation, whose losses stand under their own names."""
     return {name: value for name, value in valid.metrics.items() if name != "loss"}
-
-
-def wrapped(model: nn.Module, args: Namespace, run: Run) -> nn.Module:
-    """The model as training calls it: distributed over the processes, compiled where asked for."""
-    net: nn.Module = model
-    if run.procs.world > 1:
-        ids = [run.device.index] if run.device.type == "cuda" else None
-        net = DistributedDataParallel(model, device_ids=ids, find_unused_parameters=hasattr(model, "gate"))
-    return torch.compile(net) if args.compile else net
 
 
 def check_batches(args: Namespace, model: nn.Module, samples: int, run: Run) -> None:

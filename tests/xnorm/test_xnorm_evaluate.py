@@ -7,7 +7,7 @@ from torch import nn
 
 from golden_xnorm_loop import Features, LinearHeads
 from xnorm.evaluate import TestSet as Rows
-from xnorm.evaluate import in_order, logits_and_labels, on_device
+from xnorm.evaluate import logits_and_labels, on_device
 from xnorm.evaluate import test as run_test
 from xnorm.scores import classification_scores
 from xnorm_runs import arguments
@@ -41,21 +41,6 @@ def test_logits_are_those_of_all_rows_in_order_from_the_joint_head(run, model, r
         torch.testing.assert_close(logits, model(*rows[:2]).joint)
     assert torch.equal(labels, rows[2])
     assert not model.training
-
-
-@pytest.mark.parametrize(("world", "count"), [(1, 5), (2, 5), (3, 7), (4, 2)])
-def test_shares_of_several_processes_are_put_in_order(world, count):
-    class Everybody:
-        def __init__(self):
-            self.world = world
-
-        def gather(self, share):
-            numbers = [np.arange(rank, count, world) for rank in range(world)]
-            return [(n[:, None].astype(np.float32), n) if len(n) else None for n in numbers]
-
-    logits, labels = in_order(None, Everybody())
-    assert labels.tolist() == list(range(count))
-    assert logits[:, 0].tolist() == list(range(count))
 
 
 def test_official_drops_the_last_rows_and_clean_keeps_them(run, model, rows):

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from common.errors import UserError
+from common.training import share_buffers
 from golden_xnorm_loop import Features, InOrder
 from xnorm.losses import Objective, cross_entropy
-from xnorm.steps import build_optimizer, share_buffers, train_epoch, update
+from xnorm.steps import build_optimizer, train_epoch, update
 from xnorm_runs import arguments
 
 NO_SCALER = torch.amp.GradScaler(enabled=False)

@@ -25,10 +25,8 @@ def logits_of(args: Namespace, run: Run, model: nn.Module, clips: Clips) -> Tens
             *inputs, _ = clips.batch(indices, run.device)
             with autocast(run.device, args.precision):
                 parts.append(model(*inputs))
-    share = torch.cat(parts).float().cpu().numpy() if parts else np.zeros((0, 0), np.float32)
-    shares = [part for part in procs.gather(share) if len(part)]
-    order = np.argsort(np.concatenate([np.arange(rank, len(clips), procs.world) for rank in range(procs.world)]))
-    return torch.from_numpy(np.concatenate(shares)[order])
+    (logits,) = procs.gather_rows(*([torch.cat(parts).float().cpu().numpy()] if parts else []))
+    return torch.from_numpy(logits)
 
 
 def test(args: Namespace, run: Run, model: nn.Module, clips: Clips, names: Sequence[str], epoch: int) -> Tensor:

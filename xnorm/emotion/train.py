@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from common.cuda import autocast
 from common.errors import UserError
 from common.losses import LossWatch
 from common.run import Run
 from common.sampling import index_batches
+from common.training import wrapped
 from xnorm.emotion.data import Clips
 from xnorm.emotion.evaluate import logits_of, test
 from xnorm.exchange_statistics import ExchangeStatistics
@@ -21,6 +21,7 @@ from xnorm.pictures import write_confusion, write_curves, write_exchange
 from xnorm.progress import Progress
 from xnorm.schedule import plateau
 from xnorm.scores import classification_scores, published_line
+from xnorm.steps import build_optimizer, update
 
 
 def train(
@@ -30,8 +31,8 @@ def train(
 
     last.pt after every epoch, best.pt whenever the validation accuracy is the highest so far.
     """
-    net = wrapped(model, args, run)
-    optimizer = torch.optim.AdamW(model.parameters(), args.learning_rate, weight_decay=args.weight_decay)
+    net = wrapped(model, run.device, run.procs, args.compile)
+    optimizer = build_optimizer(args, model)
     scheduler, scaler = plateau(optimizer, args.when), torch.amp.GradScaler(enabled=args.precision == "fp16")
     progress.restore_random(run)
     progress.restore(optimizer, scheduler, scaler)
@@ -75,8 +76,7 @@ def train_epoch(
     """One pass over the clips; net is the model as it is called (compiled, distributed). Returns the mean loss."""
     net.train()
     procs = run.procs
-    good = f"last good checkpoint: {run.last}" if run.last.exists() else "no checkpoint yet"
-    watch = LossWatch(run.device, f"epoch {epoch}, learning rate {optimizer.param_groups[0]['lr']:g}; {good}")
+    watch = LossWatch(run.device, f"epoch {epoch}, learning rate {optimizer.param_groups[0]['lr']:g}", run.last)
     batches = index_batches(len(clips), args.batch_size, args.seed, epoch, procs.rank, procs.world, args.max_steps)
     for step, indices in enumerate(run.progress(batches, f"epoch {epoch}")):
         *inputs, labels = clips.batch(indices, run.device)
@@ -84,14 +84,9 @@ def train_epoch(
             logits = net(*inputs)
         loss = F.cross_entropy(logits.float(), labels)
         watch.add(loss, len(indices))
-        optimizer.zero_grad()
         whole = min(args.batch_size, len(clips) - step * args.batch_size)
         share = len(indices) * procs.world / whole  # so that the processes' mean is the batch's
-        scaler.scale(loss * share).backward()
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(net.parameters(), args.clip)
-        scaler.step(optimizer)
-        scaler.update()
+        update(loss * share, optimizer, scaler, args.clip)
     mean, samples = watch.mean(), sum(watch.weights)
     total, count = procs.sum(torch.tensor([mean * samples, samples], dtype=torch.float64, device=run.device)).tolist()
     return total / count
@@ -102,15 +97,6 @@ def exchange_encoders(model: nn.Module) -> dict[str, nn.Module]:
     exchanges = dict(getattr(model, "exchanges", {}))
     first = {f"text_l{number}": exchange.second_to_first for number, exchange in exchanges.items()}
     return first | {f"audio_l{number}": exchange.first_to_second for number, exchange in exchanges.items()}
-
-
-def wrapped(model: nn.Module, args: Namespace, run: Run) -> nn.Module:
-    """The model as training calls it: distributed over the processes, compiled where asked for."""
-    net: nn.Module = model
-    if run.procs.world > 1:
-        ids = [run.device.index] if run.device.type == "cuda" else None
-        net = DistributedDataParallel(model, device_ids=ids)
-    return torch.compile(net) if args.compile else net
 
 
 def check_batches(args: Namespace, samples: int, world: int) -> None:
