@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from common import cuda
-from common.cuda import process_group, processes
+from common.processes import process_group, processes
 from common.standins.cmu_mosei import write_cmu_mosei
 from common.standins.mm_imdb import write_mm_imdb
 from run_folders import assert_equal

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.cuda import Processes
 from common.errors import UserError
+from common.processes import Processes
 from common.readers.cmu_mosei import SentimentSplit
 from common.readers.mm_imdb import MMIMDB
 from dynmm.modality.affect_data import FOLDERS, data_file, normalised, padded, read_clips, targets

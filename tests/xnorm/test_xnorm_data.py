@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.cuda import Processes
 from common.errors import UserError
+from common.processes import Processes
 from common.readers.epic_kitchens import EpicKitchens, frame_name
 from common.standins.epic_kitchens import write_epic_kitchens
 from xnorm import frame_cache

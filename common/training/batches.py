@@ -1,4 +1,4 @@
-"""Batches whose content is a function of seed, epoch and index alone.
+"""Batches whose content is a function of seed, epoch and index alone, and where whole data sets are kept.
 
 A resumed run, another number of workers or of processes sees the same samples in the same order.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch.utils.data import Sampler
 
 from common.errors import UserError
@@ -89,3 +90,11 @@ class Share(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)
+
+
+def fitting_device(size: int, device: torch.device) -> torch.device:
+    """Where data of so many bytes are kept: on a CUDA device in at most half of what is free there, else on the CPU."""
+    if device.type != "cuda":
+        return device
+    free, _ = torch.cuda.mem_get_info(device)
+    return device if size <= free / 2 else torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Scores that more than one paper reports: segmentation by a confusion matrix on the device."""
+"""Segmentation scores by a confusion matrix that stays on the device."""
 
 from dataclasses import dataclass
 

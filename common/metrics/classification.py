@@ -1,4 +1,4 @@
-"""Scores of a classification: loss and accuracy as published, macro F1 and the recall of every class besides."""
+"""Classification scores: loss, accuracy, macro F1 and the recall of every class."""
 
 from collections.abc import Sequence
 
@@ -29,11 +29,6 @@ def classification_scores(logits: Tensor, labels: Tensor, names: Sequence[str]) 
         "majority": 100 * float(counts.max() / len(truth)),
         **{f"recall_{name}": None if recall is None else float(recall) for name, recall in recalls.items()},
     }
-
-
-def published_line(scores: dict[str, float | None]) -> str:
-    """The line that the published script prints after each evaluation; Acc is a fraction there."""
-    return f"Loss: {scores['loss']:.4f} Acc: {scores['acc'] / 100:.3f}"
 
 
 def confusion(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
