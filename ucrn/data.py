@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from common.cuda import Processes, fitting_device
+from common.datasets.cmu_mosei.reader import KEYS, MODALITIES, SentimentSplit, clean_audio, read_sentiment_file
 from common.errors import UserError
-from common.readers.cmu_mosei import KEYS, MODALITIES, SentimentSplit, clean_audio, read_sentiment_file
 from common.sampling import cut_batches, index_batches
 
 FIELDS = {"l": "text", "a": "audio", "v": "vision"}

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from common.backbones.bert import BertTextEncoder, encode_texts, load_bert, weights_file
+from common.datasets.cmu_mosei.reader import SentimentSplit
 from common.errors import UserError
 from common.hashing import sha256_of
 from common.provenance import shown_path
-from common.readers.cmu_mosei import SentimentSplit
 from common.standins.marker import is_standin
 
 BATCH = 64

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from common.cuda import Processes, autocast
-from common.readers.epic_kitchens import EpicKitchens
+from common.datasets.epic_kitchens.reader import EpicKitchens
 from common.run import Run
 from xnorm.data import Batch, evaluated_rows, evaluation_batches
 from xnorm.flags import class_names

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from common.cuda import Processes
-from common.readers.epic_kitchens import EpicKitchens
+from common.datasets.epic_kitchens.reader import EpicKitchens
 from common.run import Run
 from common.training import wrapped
 from xnorm.blending import EstimateBatches, estimated_weights, held_rows
