@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.datasets.cmu_mosei.reader import KEYS, MODALITIES, SentimentSplit, clean_audio, read_sentiment_file
 from common.errors import UserError
 from common.processes import Processes
-from common.readers.cmu_mosei import KEYS, MODALITIES, SentimentSplit, clean_audio, read_sentiment_file
 from common.training.batches import cut_batches, fitting_device, index_batches
 
 FIELDS = {"l": "text", "a": "audio", "v": "vision"}

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from common.backbones.bert import BertTextEncoder, encode_texts, load_bert, weights_file
+from common.datasets.cmu_mosei.reader import SentimentSplit
 from common.errors import UserError
 from common.published_weights import weights_facts
-from common.readers.cmu_mosei import SentimentSplit
 from common.standins.marker import is_standin
 
 BATCH = 64

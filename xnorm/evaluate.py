@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from common.cuda import autocast
+from common.datasets.epic_kitchens.reader import EpicKitchens
 from common.metrics.classification import classification_scores
 from common.processes import Processes
-from common.readers.epic_kitchens import EpicKitchens
 from common.run import Run
 from xnorm.data import Batch, evaluated_rows, evaluation_batches
 from xnorm.flags import class_names

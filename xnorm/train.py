@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from common.datasets.epic_kitchens.reader import EpicKitchens
 from common.metrics.classification import classification_scores
 from common.processes import Processes
-from common.readers.epic_kitchens import EpicKitchens
 from common.run import Run
 from common.training.step import distributed
 from xnorm.blending import EstimateBatches, estimated_weights, held_rows

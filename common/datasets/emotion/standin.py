@@ -26,6 +26,7 @@ validation, the next N for testing.
 """
 
 import json
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
 
@@ -40,6 +41,16 @@ PLAIN = {"angry": ("angry", "loud"), "happy": ("happy", "loud"), "sad": ("calm",
 TEXT_STEPS, TEXT_WIDTH, AUDIO_STEPS, AUDIO_WIDTH = 12, 24, 30, 16
 FILLERS, CUE_WORDS, STRETCH, NOISE, LOUDNESS = 40, 3, 8, 0.5, 1.5
 SHORTEST = 0.6  # share of the steps that the shortest clip has
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the stand-in."""
+    parser.add_argument("--samples", type=int, default=480, help="training clips; 1.5 times as many are added")
+
+
+def run(args: Namespace) -> None:
+    """Write what the flags ask for."""
+    write_emotion(args.folder, args.samples, args.seed)
 
 
 def write_emotion(folder: str | Path, samples: int = 480, seed: int = 0) -> None:

@@ -4,11 +4,11 @@
 
 writes FOLDER/csv/{train,val,test}.csv (96, 48 and 48 segments of eight verbs, equally frequent),
 FOLDER/P01/rgb_frames/P01_01/frame_0000000001.jpg ..., FOLDER/P01/flow_frames/P01_01/{u,v}/frame_0000000001.jpg ... at
-half the rate, and standin.json. Formats are those of common.readers.epic_kitchens; flow is true, with a little noise,
-in levels of 20 / 127.5 = 0.157 pixels around 127.5, cut at 20 pixels. Each video holds eight segments of 12 to 24 RGB
+half the rate, and standin.json. Formats are those of reader.py beside this file; flow is true, with a little noise, in
+levels of 20 / 127.5 = 0.157 pixels around 127.5, cut at 20 pixels. Each video holds eight segments of 12 to 24 RGB
 frames, and belongs to one split. Clip number i is a function of (seed, i) and the size alone.
 
-What is seen through a window in a grey room (kitchen_render) differs by verb:
+What is seen through a window in a grey room (kitchens.render) differs by verb:
 
 | verbs                       | paint, in RGB alone        | motion, in flow alone              |
 | --------------------------- | -------------------------- | ---------------------------------- |
@@ -25,22 +25,34 @@ to 0.98 with both.
 
 import csv
 import shutil
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from common.datasets.epic_kitchens.reader import COLUMNS, frame_name
+from common.datasets.kitchens.plan import LOOKS, SLOT, oracle_accuracies, plan_clip
+from common.datasets.kitchens.render import render_clip
 from common.errors import UserError
-from common.readers.epic_kitchens import COLUMNS, frame_name
-from common.standins.kitchen_plan import LOOKS, SLOT, oracle_accuracies, plan_clip
-from common.standins.kitchen_render import render_clip
 from common.standins.marker import prepare_folder, write_marker
 
 PARTICIPANTS = ("P01", "P08", "P22")
 CLIPS_A_VIDEO = 8
 SMALLEST = (32, 32)
 QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 90]
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the stand-in."""
+    parser.add_argument("--samples", type=int, default=96, help="training clips; as many are added for the rest")
+    parser.add_argument("--size", type=int, nargs=2, default=(72, 72), metavar=("H", "W"))
+
+
+def run(args: Namespace) -> None:
+    """Write what the flags ask for."""
+    write_epic_kitchens(args.folder, args.samples, args.seed, tuple(args.size))
 
 
 def write_epic_kitchens(folder: str | Path, samples: int = 96, seed: int = 0, size: tuple[int, int] = (72, 72)) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from common.backbones.i3d import I3D
 from common.backbones.i3d_weights import CHANNELS, PUBLISHED
-from common.standins.calibration import calibrate
+from common.standins.weights.calibration import calibrate
 
 NARROW = 8
 CLIPS, FRAMES, SIDE = 8, 16, 64

@@ -2,15 +2,15 @@
 share of each class, and each missing, damaged or odd file.
 """
 
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from common.errors import UserError
-from common.readers.images import read_colour, read_depth
-from common.readers.nyudv2 import (
+from common.datasets.images import read_colour, read_depth
+from common.datasets.nyudv2.reader import (
     CLASSES,
     IGNORE,
     SPLIT_KEYS,
@@ -23,6 +23,7 @@ from common.readers.nyudv2 import (
     read_list,
     read_sizes,
 )
+from common.errors import UserError
 from common.standins.marker import is_standin
 
 READERS = {"rgb": read_colour, "mask": read_labels, "depth": read_depth}
@@ -92,6 +93,16 @@ def _read_files(folder: Path, entry: Entry, where: str, summary: Summary) -> lis
         except UserError as error:
             problems.append(f"{where}: {error}")
     return problems
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the check."""
+    parser.add_argument("--lists", type=Path, nargs="+", help="default: FOLDER/train.txt FOLDER/val.txt, or splits.mat")
+
+
+def run(args: Namespace) -> int:
+    """Check what the flags name; returns the number of problems."""
+    return verify_nyudv2(args.folder, args.lists)
 
 
 def verify_nyudv2(folder: Path, lists: list[Path] | None = None) -> int:

@@ -3,13 +3,13 @@
 python -m common.verify mm_imdb FOLDER|FILE [--sizes TRAIN VALID TEST]
 """
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from common.errors import UserError
-from common.readers.mm_imdb import (
+from common.datasets.mm_imdb.reader import (
     DATASETS,
     SPLITS,
     blocks,
@@ -21,7 +21,18 @@ from common.readers.mm_imdb import (
     target_names,
     value_problems,
 )
+from common.errors import UserError
 from common.standins.marker import is_standin
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the check."""
+    parser.add_argument("--sizes", type=int, nargs=3, metavar=("TRAIN", "VALID", "TEST"), help="default: the file's")
+
+
+def run(args: Namespace) -> int:
+    """Check what the flags name; returns the number of problems."""
+    return verify_mm_imdb(args.folder, args.sizes and tuple(args.sizes))
 
 
 def verify_mm_imdb(path: Path, sizes: tuple[int, int, int] | None = None) -> int:

@@ -2,6 +2,7 @@
 of the frames that are read, and each missing, damaged or odd frame.
 """
 
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
 from statistics import median
@@ -9,8 +10,7 @@ from statistics import median
 import numpy as np
 from tqdm import tqdm
 
-from common.errors import UserError
-from common.readers.epic_kitchens import (
+from common.datasets.epic_kitchens.reader import (
     MODALITIES,
     RENEWED,
     VERBS,
@@ -24,10 +24,21 @@ from common.readers.epic_kitchens import (
     read_segments,
     sampled_frames,
 )
+from common.errors import UserError
 from common.standins.marker import is_standin
 
 SPLITS = ("train.csv", "val.csv", "test.csv")
 FRAMES = 16  # that are read of a segment
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the check."""
+    parser.add_argument("--csv", type=Path, metavar="DIR", help="of train.csv, val.csv, test.csv; default FOLDER/csv")
+
+
+def run(args: Namespace) -> int:
+    """Check what the flags name; returns the number of problems."""
+    return verify_epic_kitchens(args.folder, args.csv)
 
 
 def verify_epic_kitchens(folder: Path, csv_folder: Path | None = None) -> int:

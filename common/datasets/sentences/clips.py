@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.standins.sentiment_plan import THIRDS, ClipPlan
+from common.datasets.sentences.plan import THIRDS, ClipPlan
 
 TEXT_WIDTH = 300
 FILLERS, MARKERS, WORDS_A_LEVEL = 200, 8, 4

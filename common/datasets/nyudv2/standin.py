@@ -3,8 +3,8 @@
     python -m common.standins nyudv2 FOLDER --samples 40
 
 writes FOLDER/{rgb,masks,depth}/NNNNNN.png, train.txt (40 rooms), val.txt (20 other rooms) and standin.json. Formats
-are those of common.readers.nyudv2: 8-bit colour, 16-bit depth in metres x 5000 (0 = none), labels 0..39, 255 on a thin
-band along objects' borders. Room NNNNNN is a function of (seed, NNNNNN) alone.
+are those of reader.py beside this file: 8-bit colour, 16-bit depth in metres x 5000 (0 = none), labels 0..39, 255 on a
+thin band along objects' borders. Room NNNNNN is a function of (seed, NNNNNN) alone.
 
 What the modalities tell, exactly, in undamaged rooms:
 
@@ -25,15 +25,14 @@ colour, 0.89 with both, damaged rooms included.
 """
 
 import shutil
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from common.errors import UserError
-from common.standins.marker import prepare_folder, write_marker
-from common.standins.room_plan import (
+from common.datasets.rooms.plan import (
     BED,
     BOOKSHELF,
     CABINET,
@@ -47,7 +46,9 @@ from common.standins.room_plan import (
     WALL,
     WHITEBOARD,
 )
-from common.standins.room_render import render_room
+from common.datasets.rooms.render import render_room
+from common.errors import UserError
+from common.standins.marker import prepare_folder, write_marker
 
 TRUTH = {
     "either": (WALL, FLOOR, CEILING),
@@ -56,6 +57,17 @@ TRUTH = {
     "both_only": (BOOKSHELF, TELEVISION, MIRROR, CURTAIN),
 }
 SMALLEST = (48, 64)
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the stand-in."""
+    parser.add_argument("--samples", type=int, default=40, help="training rooms; half as many for validation are added")
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("H", "W"))
+
+
+def run(args: Namespace) -> None:
+    """Write what the flags ask for."""
+    write_nyudv2(args.folder, args.samples, args.seed, tuple(args.size))
 
 
 def write_nyudv2(folder: str | Path, samples: int = 40, seed: int = 0, size: tuple[int, int] = (480, 640)) -> None:

@@ -3,7 +3,7 @@
     python -m common.standins mm_imdb FOLDER --samples 1600
 
 writes FOLDER/multimodal_imdb.hdf5 (1600 training films, a quarter as many for validation, half as many for the test;
-sizes and types of common.readers.mm_imdb) and standin.json. The 23 genres are of three sorts:
+sizes and types of common.datasets.mm_imdb.reader) and standin.json. The 23 genres are of three sorts:
 
 | genres             | occur in              | text                           | picture                            |
 | ------------------ | --------------------- | ------------------------------ | ---------------------------------- |
@@ -32,6 +32,7 @@ films a text MLP reached micro 0.76 and macro 0.64 (20 epochs at 1e-3; 0.76 and 
 """
 
 import json
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +40,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from common.datasets.mm_imdb.reader import FILE, WIDTHS
 from common.errors import UserError
-from common.readers.mm_imdb import FILE, WIDTHS
 from common.standins.marker import prepare_folder, write_marker
 
 TEXT_ODDS = (0.65, 0.48, 0.42, 0.34, 0.28, 0.22, 0.18, 0.15)
@@ -66,6 +67,16 @@ class Films(NamedTuple):
     genres: np.ndarray
     needs: np.ndarray
     second: np.ndarray
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the stand-in."""
+    parser.add_argument("--samples", type=int, default=1600, help="training films; 3/4 as many are added for the rest")
+
+
+def run(args: Namespace) -> None:
+    """Write what the flags ask for."""
+    write_mm_imdb(args.folder, args.samples, args.seed)
 
 
 def write_mm_imdb(folder: str | Path, samples: int = 1600, seed: int = 0) -> None:

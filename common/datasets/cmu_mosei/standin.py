@@ -17,7 +17,7 @@ BERT. Zeros pad aligned clips in front, others behind.
 MOSI in the layout mult has 5 audio and 20 vision features. Two clips in a hundred have some -inf in the audio; in the
 layout multibench four in a hundred have no text at all (all zero), which readers of that layout drop.
 
-Planted truth (sentiment_plan): score = text part + audio part + vision part, cut to [-3, 3]. In a share of clips, the
+Planted truth (sentences.plan): score = text part + audio part + vision part, cut to [-3, 3]. In a share of clips, the
 "decisive text", the text holds the whole score and a marker that says so, and the others hold noise; in the rest the
 three hold parts of the same size. The further key "needs" (n,) int8, which official files lack, says which is which:
 0 = text decides, 1 = needs all. Both files of one call hold the same clips.
@@ -37,16 +37,17 @@ Clip number i is a function of (seed, i) alone. With N samples the first N clips
 validation, the next N for testing: 400 test clips settle a network's error to about 0.03 and its accuracy to 0.02.
 """
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from common.datasets.sentences.clips import draw_signs, render_clip, sentence
+from common.datasets.sentences.plan import oracle_scores, plan_clip
 from common.errors import UserError
 from common.pickles import save_arrays_pickle
 from common.standins.marker import prepare_folder, write_marker
-from common.standins.sentiment_clips import draw_signs, render_clip, sentence
-from common.standins.sentiment_plan import oracle_scores, plan_clip
 
 REACH = {"cmu_mosei": 3, "cmu_mosi": 4}
 FILES = {
@@ -66,6 +67,25 @@ DECISIVE_TEXT = {"mult": 0.0, "multibench": 0.5}
 LENGTHS = (20, 50, 40)
 SHORTEST = 5
 DAMAGED_EVERY, BLANK_EVERY = 50, 25
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the stand-in."""
+    parser.add_argument("--samples", type=int, default=400, help="training clips; 1.5 times as many are added")
+    parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0], help="whose release the files are like")
+    parser.add_argument(
+        "--lengths",
+        type=int,
+        nargs=3,
+        default=LENGTHS,
+        metavar=("L", "A", "V"),
+        help="steps of text, audio and vision; aligned files have L of each",
+    )
+
+
+def run(args: Namespace) -> None:
+    """Write what the flags ask for."""
+    write_cmu_mosei(args.folder, args.samples, args.seed, args.layout, tuple(args.lengths))
 
 
 def write_cmu_mosei(

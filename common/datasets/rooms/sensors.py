@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from common.readers.nyudv2 import UNITS_PER_METRE
+from common.datasets.nyudv2.reader import UNITS_PER_METRE
 
 
 def sense_colour(colour: np.ndarray, damaged: bool, rng: np.random.Generator) -> np.ndarray:

@@ -18,8 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.io
 
-from common.errors import UserError
-from common.readers.images import (
+from common.datasets.images import (
     COLOUR_MODES,
     DEPTH_MODES,
     MASK_MODES,
@@ -29,6 +28,7 @@ from common.readers.images import (
     read_header,
     read_mask,
 )
+from common.errors import UserError
 
 # fmt: off
 CLASSES = (

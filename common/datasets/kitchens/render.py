@@ -1,4 +1,4 @@
-"""RGB frames and optical flow of a planned stand-in clip (which paint and motion: kitchen_plan).
+"""RGB frames and optical flow of a planned stand-in clip (which paint and motion: kitchens.plan).
 
 A grey room, seen by an unsteady camera, has a window of random shape, place and size. Behind it a painted surface
 moves. Its grain flickers: it is drawn anew in every frame, so that colour pictures hold no trace of the motion, only
@@ -12,8 +12,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from common.readers.epic_kitchens import FLOW_BOUND
-from common.standins.kitchen_plan import SLOT, ClipPlan
+from common.datasets.epic_kitchens.reader import FLOW_BOUND
+from common.datasets.kitchens.plan import SLOT, ClipPlan
 
 COLOURS = {"red": (0.85, 0.2, 0.2), "green": (0.2, 0.75, 0.25), "blue": (0.2, 0.35, 0.9), "yellow": (0.85, 0.75, 0.15)}
 STEADY, LARGEST_STEP = 0.6, 1  # of the camera: memory of its velocity; pixels a frame and axis

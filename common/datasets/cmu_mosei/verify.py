@@ -3,15 +3,14 @@
 Values are judged as float32, as models get them, so that what lies beyond its range counts as infinite.
 """
 
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
-from common.pickles import load_arrays_pickle
-from common.readers.cmu_mosei import (
+from common.datasets.cmu_mosei.reader import (
     MODALITIES,
     SPLITS,
     SentimentSplit,
@@ -20,6 +19,8 @@ from common.readers.cmu_mosei import (
     file_problems,
     splits_of,
 )
+from common.errors import UserError
+from common.pickles import load_arrays_pickle
 from common.standins.marker import is_standin
 
 PATTERNS = ("*_data.pkl", "*_data_noalign.pkl", "*_raw.pkl")
@@ -29,6 +30,16 @@ PUBLISHED_SIZES = {
     "MOSEI, aligned": (16265, 1869, 4643),
     "MOSEI, unaligned": (16326, 1871, 4659),
 }
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Flags of the check."""
+    parser.add_argument("--files", nargs="+", metavar="NAME", help=f"default: {' '.join(PATTERNS)}")
+
+
+def run(args: Namespace) -> int:
+    """Check what the flags name; returns the number of problems."""
+    return verify_sentiment(args.folder, args.files)
 
 
 def verify_sentiment(folder: Path, names: list[str] | None = None) -> int:

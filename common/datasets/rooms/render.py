@@ -1,4 +1,4 @@
-"""Ray casting of a planned room into colour, depth and labels (what stands where: room_plan).
+"""Ray casting of a planned room into colour, depth and labels (what stands where: rooms.plan).
 
 Colour is computed without the objects' relief, from the surface behind them, so that nothing in it tells how far
 a thing reaches into the room; depth is computed without the paint. That is what makes the planted truth exact.
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from common.readers.nyudv2 import IGNORE
-from common.standins.room_plan import CEILING, FLOOR, HALF_VIEW, WALL, Box, Patch, Room, plan_room
-from common.standins.room_sensors import sense_colour, sense_depth
+from common.datasets.nyudv2.reader import IGNORE
+from common.datasets.rooms.plan import CEILING, FLOOR, HALF_VIEW, WALL, Box, Patch, Room, plan_room
+from common.datasets.rooms.sensors import sense_colour, sense_depth
 
 SURFACES = ("wall", "floor", "ceiling")
 SURFACE_LABELS = np.array([WALL, FLOOR, CEILING], np.uint8)
