@@ -9,7 +9,8 @@ from torch import Tensor
 
 from common.datasets.mm_imdb.reader import MMIMDB, SPLITS
 from common.provenance import describe_dataset
-from dynmm.modality.batches import Batch, fitting_device
+from common.training.batches import fitting_device
+from dynmm.modality.batches import Batch
 
 MODALITIES = ("text", "image")
 
