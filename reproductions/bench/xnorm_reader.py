@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from common.readers.epic_kitchens import EpicKitchens, part_folders, read_flow, read_rgb, sampled_frames
-from common.readers.epic_kitchens import frame_name as name_of
-from common.sampling import Draw
-from common.standins.epic_kitchens import write_epic_kitchens
+from common.datasets.epic_kitchens.reader import EpicKitchens, part_folders, read_flow, read_rgb, sampled_frames
+from common.datasets.epic_kitchens.reader import frame_name as name_of
+from common.datasets.epic_kitchens.standin import write_epic_kitchens
+from common.training.batches import Draw
 from reproductions.bench.timing import show, time_in_turn
 from xnorm.data import TrainingClips
 from xnorm.frame_cache import EnlargedClips
@@ -29,7 +29,7 @@ def show_reader(rounds: int = 3, clips: int = 4, size: tuple[int, int] = (256, 4
     print(f"\nX-Norm, {FRAMES} frames of {size[0]}x{size[1]}, both streams: training clips, one process")
     with TemporaryDirectory() as folder:
         write_epic_kitchens(folder, clips, size=size)
-        reader = EpicKitchens(folder, Path(folder) / "csv/train.csv", FRAMES)
+        reader = EpicKitchens(folder, Path(folder) / "csv/train.csv", FRAMES, 8)
         variants = {"published order": lambda: [published_clip(reader, index) for index in range(clips)]}
         variants["ours"] = _reading(EnlargedClips(reader, CROP))
         variants["ours, cached"] = _reading(EnlargedClips(reader, CROP, Path(folder) / "cache"))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.cuda import Processes
+from common.datasets.epic_kitchens.reader import EpicKitchens, frame_name
+from common.datasets.epic_kitchens.standin import write_epic_kitchens
 from common.errors import UserError
-from common.readers.epic_kitchens import EpicKitchens, frame_name
-from common.standins.epic_kitchens import write_epic_kitchens
+from common.processes import Processes
 from xnorm import frame_cache
 from xnorm.data import (
     CSV_ROOT,
@@ -205,7 +205,7 @@ def test_csv_beside_the_frames_is_taken_where_the_default_is_not_there(flags, fo
 
 
 def reader(folder, **options):
-    return EpicKitchens(folder, folder / "csv/test.csv", options.pop("num_frames", 3), **options)
+    return EpicKitchens(folder, folder / "csv/test.csv", options.pop("num_frames", 3), 8, **options)
 
 
 @pytest.mark.parametrize("crop", [32, 48])
