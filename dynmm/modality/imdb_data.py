@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.cuda import fitting_device
 from common.provenance import describe_dataset
 from common.readers.mm_imdb import MMIMDB, SPLITS
-from dynmm.modality.batches import Batch, fitting_device
+from dynmm.modality.batches import Batch
 
 MODALITIES = ("text", "image")
 
