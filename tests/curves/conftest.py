@@ -1,6 +1,7 @@
 """Options of the curves' tests; how to write the files anew stands in test_curves.py."""
 
 import pytest
+
 from curve_runs import Curves
 
 

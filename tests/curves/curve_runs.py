@@ -17,6 +17,7 @@ STANDINS = {  # name below FOLDER: the arguments of python -m common.standins
     "clips": "cmu_mosei FOLDER/clips --samples 24 --layout multibench",
     "rooms": "nyudv2 FOLDER/rooms --samples 8 --size 48 64",
     "kitchens": "epic_kitchens FOLDER/kitchens --samples 16 --size 40 40",
+    "more_kitchens": "epic_kitchens FOLDER/more_kitchens --samples 40 --size 40 40",
     "spoken": "emotion FOLDER/spoken --samples 36",
     "films": "mm_imdb FOLDER/films --samples 48",
     "resnet": "weights FOLDER/resnet --only resnet --depths 50 --width 4",
@@ -54,7 +55,8 @@ RUNS: dict[str, dict[str, str]] = {
         "late": "--fusion late --learning_rate 2e-4 --seed 1",
         "misa": "--fusion misa --learning_rate 1e-2 --seed 4",
         "mult": "--fusion mult --learning_rate 1e-2 --seed 5",
-        "gb": "--fusion gb --learning_rate 1e-3 --num_gb_epochs 2 --num_epochs 3 --batch_size 1 --max-steps 4",
+        "gb": "--data_root FOLDER/more_kitchens --fusion gb --learning_rate 2e-4 --num_gb_epochs 2 --batch_size 4 "
+        "--max-steps 2 --seed 0",
         "xnorm": "--fusion xnorm --learning_rate 2e-4 --seed 3",
     },
     EMOTION: {
