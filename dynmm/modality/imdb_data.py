@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.datasets.mm_imdb.reader import MMIMDB, SPLITS
+from common.cuda import fitting_device
 from common.provenance import describe_dataset
-from common.training.batches import fitting_device
+from common.readers.mm_imdb import MMIMDB, SPLITS
 from dynmm.modality.batches import Batch
 
 MODALITIES = ("text", "image")
