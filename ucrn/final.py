@@ -8,7 +8,7 @@ from common.pickles import save_arrays_pickle
 from common.run import Run
 from common.training.selection import Best
 from ucrn.data import Clips
-from ucrn.evaluate import Evaluation, evaluate, named_gates, recorded
+from ucrn.evaluate import Evaluation, evaluate, gate_statistics, score
 from ucrn.flags import Settings
 from ucrn.losses import Objective
 from ucrn.metrics import final_lines, final_scores
@@ -17,7 +17,6 @@ from ucrn.pictures import draw_gates, draw_scatter
 from ucrn.robustness import damaged_scores
 
 KINDS = {"official": "highest F1 on the test set", "clean": "lowest validation loss"}
-Scores = dict[str, float]
 
 
 def test(settings: Settings, run: Run, model: UCRN, data: Mapping[str, Clips], selected: Mapping[str, Best]) -> None:
@@ -53,11 +52,11 @@ def test_saved(settings: Settings, run: Run, model: UCRN, data: Mapping[str, Cli
 
 def evaluate_test_set(
     settings: Settings, run: Run, model: UCRN, data: Mapping[str, Clips]
-) -> tuple[Evaluation, Scores]:
+) -> tuple[Evaluation, dict[str, float]]:
     """The test set's evaluation and scores; with --robustness those of the damaged test sets too."""
     objective = Objective(settings.jsd, settings.true_js)
     tested = evaluate(model, data["test"], objective, run)
-    scores = {**recorded(tested), **named_gates(model, tested)}
+    scores = {**score(tested), **gate_statistics(model, tested)}
     if settings.robustness:
         scores |= damaged_scores(model, data["train"], data["test"], settings.seed, objective, run)
     return tested, scores

@@ -38,7 +38,8 @@ def read_word_vectors(path: Path, vocabulary: set[str]) -> dict[str, np.ndarray]
 
 def _read_text(path: Path, vocabulary: set[str]) -> dict[str, np.ndarray]:
     wanted = {word.encode() for word in vocabulary}
-    found, width = {}, 0
+    found: dict[str, np.ndarray] = {}
+    width = 0
     with open(path, "rb") as file:
         for number, line in enumerate(tqdm(file, desc="word vectors", unit=" words", disable=None), start=1):
             line = line.rstrip()
@@ -63,7 +64,7 @@ def _vector(values: list[bytes], width: int, where: str) -> np.ndarray:
     try:
         vector = np.array(values, dtype=np.float32)
     except ValueError:
-        vector = np.empty(0)
+        vector = np.empty(0, dtype=np.float32)
     if vector.shape != (width,) or not np.isfinite(vector).all():
         raise UserError(f"{where}: expected a word and {width} numbers between spaces, as the first line says")
     return vector
@@ -83,7 +84,7 @@ def _read_arrays(path: Path, vocabulary: set[str]) -> dict[str, np.ndarray]:
             "(V,) and floats (V, d)"
         )
     names = (word.decode() if isinstance(word, bytes) else word for word in words.tolist())
-    places = {}
+    places: dict[str, int] = {}
     for row, word in enumerate(names):
         if word in vocabulary:
             places.setdefault(word, row)

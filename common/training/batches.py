@@ -4,7 +4,7 @@ A resumed run, another number of workers or of processes sees the same samples i
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch.utils.data import Sampler
 from common.errors import UserError
 
 
-class Draw(NamedTuple):
+@dataclass(frozen=True)
+class Draw:
     """One sample of one epoch: what a data set is asked for."""
 
     seed: int

@@ -76,7 +76,7 @@ class EpicKitchens(Sequence):
     def __len__(self) -> int:
         return len(self.segments)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]  # no slices
         return {modality: self.clip(index, modality) for modality in self.modalities}
 
     def clip(self, index: int, modality: str) -> np.ndarray:
@@ -161,6 +161,7 @@ def _rows(csv_file: Path) -> Iterator[tuple[int, list[str]]]:
 def _segment(where: str, row: list[str], line: int, num_classes: int) -> Segment:
     if len(row) != len(COLUMNS):
         raise UserError(f"{where}: {len(row)} columns, expected {len(COLUMNS)}: {', '.join(COLUMNS)}")
+    narration, participant, video = row[:3]
     for name, text in zip(COLUMNS[:3], row, strict=False):
         if not _NAME.fullmatch(text):
             raise UserError(f"{where}: {name} is {text[:80]!r}; expected letters, digits and _, such as P01_01_1")
@@ -169,7 +170,7 @@ def _segment(where: str, row: list[str], line: int, num_classes: int) -> Segment
         raise UserError(f"{where}: start_frame {start}, stop_frame {stop}; expected 1 <= start_frame <= stop_frame")
     if not 0 <= verb < num_classes:
         raise UserError(f"{where}: verb {verb}; expected 0..{num_classes - 1} ({num_classes} classes)")
-    return Segment(*row[:3], start, stop, verb, line)
+    return Segment(narration, participant, video, start, stop, verb, line)
 
 
 def _whole(where: str, name: str, text: str) -> int:
