@@ -44,6 +44,13 @@ class Clips:
         """Steps of text, audio and vision."""
         return [x.shape[1] for x in (self.text, self.audio, self.vision)]
 
+    def to(self, device: torch.device) -> "Clips":
+        """The same on the device; itself where it is there already."""
+        if self.labels.device == device:
+            return self
+        text, audio, vision, labels = (getattr(self, key).to(device) for key in KEYS)
+        return replace(self, text=text, audio=audio, vision=vision, labels=labels)
+
     def batch(self, indices: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Text, audio, vision and labels of these clips on the device."""
         chosen = torch.from_numpy(indices).to(self.labels.device, non_blocking=True)
@@ -110,7 +117,7 @@ def _meta(split: SentimentSplit) -> list[tuple]:
 def place(data: Mapping[str, Clips], device: torch.device) -> dict[str, Clips]:
     """The data on a GPU once, where it fits there; a batch is then a selection by index."""
     home = fitting_device(sum(getattr(clips, key).nbytes for clips in data.values() for key in KEYS), device)
-    return {name: replace(clips, **{key: getattr(clips, key).to(home) for key in KEYS}) for name, clips in data.items()}
+    return {name: clips.to(home) for name, clips in data.items()}
 
 
 def training_batches(

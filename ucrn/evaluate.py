@@ -20,16 +20,16 @@ PERCENT = ("acc", "f1")
 class Evaluation(NamedTuple):
     """What a split's N clips came to, in the split's order.
 
-    prediction, truth (N,); fused (N, 30 M) and refined (N, M, k, 30) features; gates (N, M, 30): the
-    SQIL gates, (N, 0, 30) without SQIL. l1, mjsd, loss: means over the clips; loss has the divergence in it
-    where --jsd adds it.
+    prediction, truth (N,); fused features (N, 30 M). By active modality: refined features (N, k, 30) and SQIL gates
+    (N, 30); no gates without SQIL. l1, mjsd, loss: means over the clips; loss has the divergence in it where --jsd
+    adds it.
     """
 
     prediction: np.ndarray
     truth: np.ndarray
     fused: np.ndarray
-    refined: np.ndarray
-    gates: np.ndarray
+    refined: dict[str, np.ndarray]
+    gates: dict[str, np.ndarray]
     l1: float
     mjsd: float
     loss: float
@@ -54,7 +54,9 @@ def evaluate(model: UCRN, clips: Clips, objective: Objective, run: Run) -> Evalu
     share = [torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)]
     prediction, truth, fused, refined, gates = procs.gather_rows(*share)
     l1, mjsd, loss = (procs.sum(sums) / len(clips)).tolist()
-    return Evaluation(prediction, truth, fused, refined, gates, l1, mjsd, loss)
+    by_modality = {m: refined[:, index] for index, m in enumerate(model.active)}
+    gates_by_modality = dict(zip(model.active, gates.transpose(1, 0, 2), strict=False))
+    return Evaluation(prediction, truth, fused, by_modality, gates_by_modality, l1, mjsd, loss)
 
 
 def score(evaluation: Evaluation) -> dict[str, float]:
@@ -64,8 +66,7 @@ def score(evaluation: Evaluation) -> dict[str, float]:
     return {name: 100 * value if any(part in name for part in PERCENT) else value for name, value in scores.items()}
 
 
-def gate_statistics(model: UCRN, evaluation: Evaluation) -> dict[str, float]:
+def gate_statistics(evaluation: Evaluation) -> dict[str, float]:
     """gate_l, gate_a, gate_v: mean over clips and channels of each active modality; gate_sd_l, ...: the deviation."""
-    gates = dict(zip(model.active, evaluation.gates.transpose(1, 0, 2), strict=False))
-    means = {f"gate_{modality}": float(values.mean()) for modality, values in gates.items()}
-    return means | {f"gate_sd_{modality}": float(values.std()) for modality, values in gates.items()}
+    means = {f"gate_{modality}": float(gates.mean()) for modality, gates in evaluation.gates.items()}
+    return means | {f"gate_sd_{modality}": float(gates.std()) for modality, gates in evaluation.gates.items()}

@@ -66,7 +66,7 @@ def train(
         evaluations = {split: evaluate(model, data[split], objective, run) for split in ("train", "valid", "test")}
         valid, tested = evaluations["valid"], evaluations["test"]
         schedule.step(valid.loss)
-        report(run, epoch, seconds, model, evaluations, settings.train_mode, settings.swapped_f1)
+        report(run, epoch, seconds, evaluations, settings.train_mode, settings.swapped_f1)
 
         state.epoch = epoch
         by_test.update(epoch, selection_score(tested, settings.train_mode), model)
@@ -182,7 +182,6 @@ def report(
     run: Run,
     epoch: int,
     seconds: float,
-    model: UCRN,
     evaluations: Mapping[str, Evaluation],
     train_mode: str,
     swapped_f1: bool,
@@ -200,5 +199,5 @@ def report(
         for line in lines:
             run.print(line)
         name = "train_eval" if split == "train" else split
-        scores: dict[str, Any] = {**score(found), **gate_statistics(model, found)}
+        scores: dict[str, Any] = {**score(found), **gate_statistics(found)}
         run.record(epoch, name, loss=found.loss, l1=found.l1, mjsd=found.mjsd, **scores)

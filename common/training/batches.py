@@ -4,7 +4,7 @@ A resumed run, another number of workers or of processes sees the same samples i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,13 +13,12 @@ from torch.utils.data import Sampler
 from common.errors import UserError
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """One sample of one epoch: what a data set is asked for."""
 
     seed: int
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody misses
 
     def rng(self) -> np.random.Generator:
         """The generator of this sample's augmentation."""

@@ -12,7 +12,7 @@ from run_folders import facts
 from ucrn.data import open_splits
 from ucrn.main import main
 from ucrn.text_features import bert_features
-from ucrn_runs import arguments, command, log_lines
+from ucrn_runs import command, log_lines
 
 CPU = torch.device("cpu")
 
@@ -34,9 +34,8 @@ def with_arrays(folder, **extra):
     save_arrays_pickle(content, path)
 
 
-def features(data, bert, **given):
-    args, found = arguments(data_path=data, bert=bert, **given), {}
-    return bert_features(args, open_splits(args), CPU, found), found
+def features(data, bert, length=50):
+    return bert_features(bert, length, open_splits(data, "mosei_senti", aligned=False), CPU, False)
 
 
 def states(bert, ids, mask):
@@ -50,20 +49,21 @@ def test_given_tokens_are_encoded(own_data, bert):
     ids = np.random.default_rng(0).integers(104, 150, (24, 7))
     mask = (np.arange(7) < 1 + np.arange(24)[:, None] % 7).astype(np.int64)
     with_arrays(own_data, text_bert=np.stack([ids, mask, np.zeros_like(ids)], axis=1).astype(np.float32))
-    found, recorded = features(own_data, bert)
+    found, told = features(own_data, bert)
     assert {name: x.shape for name, x in found.items()} == {
         "train": (24, 7, WIDTH),
         "valid": (12, 7, WIDTH),
         "test": (24, 7, WIDTH),
     }
     np.testing.assert_allclose(found["test"], states(bert, ids, mask), rtol=1e-4, atol=1e-5)
-    assert recorded["weights"]["standin"] is True
+    assert told["standin"] is True
+    assert told["published"] is False
 
 
 def test_raw_text_is_tokenized_to_the_length_asked_for(own_data, bert):
     sentence = "a good movie"
     with_arrays(own_data, raw_text=np.array([sentence, "bad"] * 12))
-    found, _ = features(own_data, bert, bert_length=6)
+    found, _ = features(own_data, bert, length=6)
     tokenizer, _ = load_bert(bert)
     ids = tokenizer(sentence)["input_ids"]
     assert found["train"].shape == (24, 6, WIDTH)
