@@ -251,6 +251,19 @@ def test_pretrained_weights_are_loaded_and_then_trained(plain, short, data):
     assert facts(trained_on)["checkpoint"]["sha256"] == facts(plain)["checkpoints"]["last.pt"]
 
 
+def test_starting_weights_are_published_by_the_users_word_and_ours_never(plain, short, tmp_path):
+    bare = tmp_path / "bare.pt"
+    torch.save(weights(plain), bare)
+    ours = plain / "checkpoints" / "last.pt"
+    for path, word, expected in (
+        (bare, [], (False, None)),
+        (bare, ["--weights-are-published"], (True, "user")),
+        (ours, ["--weights-are-published"], (False, None)),
+    ):
+        told = facts(short("--pretrain", str(path), "--max-steps", "1", *word))["checkpoint"]
+        assert (told["published"], told["published_by"], told["ours"]) == (*expected, path == ours)
+
+
 def test_pretrained_weights_are_found_by_their_published_name(plain, short, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("pre_trained_models").mkdir()

@@ -1,5 +1,7 @@
 """`--use_bert`: BERT's states in the place of the file's word vectors."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -34,8 +36,8 @@ def with_arrays(folder, **extra):
     save_arrays_pickle(content, path)
 
 
-def features(data, bert, length=50):
-    return bert_features(bert, length, open_splits(data, "mosei_senti", aligned=False), CPU, False)
+def features(data, bert, length=50, said_to_be_published=False):
+    return bert_features(bert, length, open_splits(data, "mosei_senti", aligned=False), CPU, said_to_be_published)
 
 
 def states(bert, ids, mask):
@@ -70,6 +72,15 @@ def test_raw_text_is_tokenized_to_the_length_asked_for(own_data, bert):
     expected = states(bert, [ids], [[1] * len(ids)])[0]
     np.testing.assert_allclose(found["train"][0, : len(ids)], expected, rtol=1e-4, atol=1e-5)
     assert not np.allclose(found["train"][0], found["train"][1])
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_bert_is_published_by_the_users_word_and_a_stand_in_never(own_data, bert, tmp_path, said):
+    with_arrays(own_data, raw_text=np.array(["a good movie", "bad"] * 12))
+    elsewhere = shutil.copytree(bert, tmp_path / "bert")  # without the marker of a stand-in beside it
+    for folder, expected in ((bert, (False, None)), (elsewhere, (True, "user") if said else (False, None))):
+        _, told = features(own_data, folder, said_to_be_published=said)
+        assert (told["published"], told["published_by"]) == expected
 
 
 def test_file_without_text_is_named(own_data, bert):
