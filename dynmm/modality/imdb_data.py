@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from common.readers.mm_imdb import MMIMDB, SPLITS
 from torch import Tensor
 
-from common.cuda import fitting_device
 from common.provenance import describe_dataset
-from common.readers.mm_imdb import MMIMDB, SPLITS
+from common.training.batches import fitting_device
 from dynmm.modality.batches import Batch
 
 MODALITIES = ("text", "image")
