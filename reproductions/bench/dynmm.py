@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from dynmm.gate import Gated
-from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2
-from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
+from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2
+from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
 from dynmm.modality.train import update
 from reproductions.bench.timing import show, time_in_turn
 

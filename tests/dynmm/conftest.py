@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 
-from dynmm.modality.affect_data import Clips
-from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2
-from dynmm.modality.imdb_data import Films
-from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
+from dynmm.modality.affect.data import Clips
+from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2
+from dynmm.modality.imdb.data import Films
+from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
 from dynmm_runs import train_experts, write_data
 from run_folders import RememberedRun
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from dynmm.gate import diff_softmax, mix, resource_loss
 from dynmm.modality import affect_networks, imdb_networks
-from dynmm.modality.experts import MaxoutMLP
-from dynmm.modality.fusion import LowRankTensorFusion, MultiplicativeInteraction
-from dynmm.modality.madds import PathMadds, path_madds
+from dynmm.modality.networks.blocks import MaxoutMLP
+from dynmm.modality.networks.fusion import LowRankTensorFusion, MultiplicativeInteraction
+from dynmm.modality.networks.madds import PathMadds, path_madds
 from dynmm.modality.train import CLIP, update
 from golden_cases import Case
 

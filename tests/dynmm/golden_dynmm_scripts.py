@@ -8,11 +8,11 @@ import torch
 from sklearn.metrics import f1_score
 
 from common.datasets.cmu_mosei.reader import SentimentSplit
-from dynmm.modality.affect_data import padded, read_clips, z_norm
-from dynmm.modality.affect_scores import SentimentTask
+from dynmm.modality.affect.data import padded, read_clips, z_norm
+from dynmm.modality.affect.scores import SentimentTask
 from dynmm.modality.batches import in_order
 from dynmm.modality.early_stopping import PATIENCE, EarlyStopping
-from dynmm.modality.imdb_scores import GenreTask, genre_scores, predicted_genres
+from dynmm.modality.imdb.scores import GenreTask, genre_scores, predicted_genres
 from golden_cases import Case
 
 MODALITIES = ("vision", "audio", "text")

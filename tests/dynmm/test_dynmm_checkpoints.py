@@ -7,7 +7,7 @@ import torch
 
 from common.errors import UserError
 from dynmm.modality import affect_networks, imdb_networks
-from dynmm.modality.checkpoints import (
+from dynmm.modality.networks.checkpoints import (
     affect_dynamic_file,
     affect_expert_files,
     affect_fusion_file,
@@ -18,7 +18,7 @@ from dynmm.modality.checkpoints import (
     load_network,
     save_network,
 )
-from dynmm.modality.imdb_networks import ImdbSizes
+from dynmm.modality.imdb.networks import ImdbSizes
 
 LOG = Path("log")
 SIZES = ImdbSizes(text=6, image=8, genres=3, narrow=40)
@@ -94,7 +94,7 @@ def test_whole_module_pickle_is_refused_with_what_to_do(tmp_path):
     with pytest.raises(UserError) as error:
         load_network(imdb_networks.fusion_network("lf", SIZES), path)
     message = str(error.value)
-    assert message.startswith(f"{path}: holds 'dynmm.modality.fusion.MMDL'")
+    assert message.startswith(f"{path}: holds 'dynmm.modality.networks.fusion.MMDL'")
     assert "state_dict()" in message
     assert "\n" not in message
 

@@ -11,9 +11,9 @@ from common.datasets.cmu_mosei.reader import SentimentSplit
 from common.datasets.mm_imdb.reader import MMIMDB
 from common.errors import UserError
 from common.processes import Processes
-from dynmm.modality.affect_data import FOLDERS, data_file, normalised, padded, read_clips, targets
+from dynmm.modality.affect.data import FOLDERS, data_file, normalised, padded, read_clips, targets
 from dynmm.modality.batches import check_shares, in_order, own_batches, shares, shuffled
-from dynmm.modality.imdb_data import read_films
+from dynmm.modality.imdb.data import read_films
 
 CPU = torch.device("cpu")
 

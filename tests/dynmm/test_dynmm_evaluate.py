@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from dynmm.modality.affect_scores import SentimentTask
+from dynmm.modality.affect.scores import SentimentTask
 from dynmm.modality.evaluate import Evaluation, Inference, Losses, evaluate, predict
 from dynmm.modality.final import costs
-from dynmm.modality.imdb_scores import GenreTask
-from dynmm.modality.madds import PathMadds, measured_madds, path_madds
+from dynmm.modality.imdb.scores import GenreTask
+from dynmm.modality.networks.madds import PathMadds, measure_madds, path_madds
 from dynmm.modality.train import routes, share_of_expert2
 
 CPU = torch.device("cpu")
@@ -46,7 +46,7 @@ def test_running_the_chosen_expert_alone_gives_the_same_predictions(kind, reques
 def test_running_the_chosen_expert_alone_costs_what_the_shares_say(films, film_net):
     net, split = film_net(hard=True), films()
     found = {
-        routed: measured_madds(lambda routed=routed: predict(net, split, Inference(40, CPU, routed=routed)), len(split))
+        routed: measure_madds(lambda routed=routed: predict(net, split, Inference(40, CPU, routed=routed)), len(split))
         for routed in (False, True)
     }
     share, counted = share_of_expert2(predict(net, split, Inference(40, CPU))[1]).item(), path_madds(net)

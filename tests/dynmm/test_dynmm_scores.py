@@ -6,9 +6,9 @@ import torch
 from sklearn.metrics import f1_score
 
 from common.metrics.sentiment import sentiment_scores
-from dynmm.modality.affect_scores import SentimentTask, summed_loss
+from dynmm.modality.affect.scores import SentimentTask, summed_loss
 from dynmm.modality.evaluate import Evaluation, Losses
-from dynmm.modality.imdb_scores import GenreTask, genre_scores
+from dynmm.modality.imdb.scores import GenreTask, genre_scores
 from dynmm.modality.summaries import affect_dynamic_summary, affect_summary, imdb_dynamic_summary, imdb_summary
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from dynmm.modality.affect_scores import SentimentTask
+from dynmm.modality.affect.scores import SentimentTask
 from dynmm.modality.evaluate import Inference, evaluate
-from dynmm.modality.imdb_scores import GenreTask
+from dynmm.modality.imdb.scores import GenreTask
 from dynmm.modality.train import train_epoch, update
 
 SCALER = torch.amp.GradScaler(enabled=False)
