@@ -6,8 +6,8 @@ import torch
 from common.errors import UserError
 from dynmm.modality import affect_count_flop, imdb_count_flop
 from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2, fusion_network
-from dynmm.modality.networks.blocks import MLP, MaxoutMLP, Transformer
 from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
+from dynmm.modality.networks.blocks import MLP, MaxoutMLP, Transformer
 from dynmm.modality.networks.madds import PathMadds, example, madds_by_rule, measure_madds, parts, path_madds, with_unit
 
 
