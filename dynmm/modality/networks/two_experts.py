@@ -21,6 +21,9 @@ class TwoExperts(nn.Module):
     infer_mode: int
     text: int
     halves = False
+    text_encoder: nn.Module
+    text_head: nn.Module
+    gate: nn.Module
 
     def experts(self) -> list[nn.Module]:
         """All modules but the gate: what --freeze freezes."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from common.errors import UserError
 
 
-def named_fusion(fusion: int | str, names: Sequence[str], flag: str) -> str:
+def choose_fusion(fusion: int | str, names: Sequence[str], flag: str) -> str:
     """The name of a fusion that `flag` gives by number or by name. Raises UserError for one that is not in `names`."""
     if fusion in names:
         return str(fusion)
@@ -43,6 +43,9 @@ class LowRankTensorFusion(nn.Module):
     trained=False keeps F, w and b as they start, in buffers outside the state dict: what the published code
     does on a GPU, where they are no parameters of the network and live only in its pickle.
     """
+
+    fusion_weights: Tensor
+    fusion_bias: Tensor
 
     def __init__(self, dims: Sequence[int], outputs: int, rank: int, trained: bool = True) -> None:
         super().__init__()

@@ -1,16 +1,11 @@
-"""Files of the modality level under their published names below a log folder, and how they are read.
-
-    LOG/imdb/encoder_{text,image}.pt  head_{text,image}.pt  best_{ef,lf,lrtf,mim}.pt
-    LOG/imdb/DynMMNet_freeze{True,False}_reg_{reg}.pt
-    LOG/{mosei,mosi}/{reg,clf}_{transformer,gru}_{encoder,head}_{visual,audio,text}.pt
-    LOG/{mosei,mosi}/{ef_gru,lf_gru,ef_tran,lf_tran,mult,lrtf}.pt
-    LOG/{mosei,mosi}/dyn_enc_{enc}_reg_{reg}freeze{True,False}.pt
+"""Files of networks and experts: what they hold, how they are read, and what a run's record says of them.
 
 A file holds {"state": the state dict under published names, "config": what the network was built with}, not the
 whole pickled module of the published scripts, which cannot be read without executing it.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +13,16 @@ from torch import Tensor, nn
 
 from common.checkpoint import ForbiddenGlobalError, load_published, safe_load, save_atomically
 from common.errors import UserError
-from common.hashing import sha256_of
-from common.provenance import shown_path
-from dynmm.modality import affect_networks, imdb_networks
-from dynmm.modality.fusion import LowRankTensorFusion
+from common.published_weights import checkpoint_facts, weights_facts
+from dynmm.modality.networks.fusion import LowRankTensorFusion
 
 # Stands in every file that these scripts write, so that none is taken for a published one.
 MADE_BY = "multimodal-fusion: dynmm.modality"
+# What changes a network's answer without changing the shape of its weights.
+HELD = ("padding", "lrtf")
+
+Facts = dict[str, Any]
+Part = tuple[nn.Module, Path]  # of a network, and the file that it is kept in
 
 
 class ExpertFiles(NamedTuple):
@@ -34,37 +32,9 @@ class ExpertFiles(NamedTuple):
     head: Path
 
 
-def imdb_expert_files(log: Path, mod: int) -> ExpertFiles:
-    """Files of imdb_uni. mod: 0 text, 1 image."""
-    name = imdb_networks.EXPERTS[mod]
-    return ExpertFiles(log / "imdb" / f"encoder_{name}.pt", log / "imdb" / f"head_{name}.pt")
-
-
-def imdb_fusion_file(log: Path, fuse: int | str) -> Path:
-    """File of imdb_mm. fuse: number or name of the fusion."""
-    return log / "imdb" / f"best_{imdb_networks.fusion_name(fuse)}.pt"
-
-
-def imdb_dynamic_file(log: Path, freeze: bool, reg: float, data: str = "imdb") -> Path:
-    """File of imdb_dyn. data: --data, which names the folder."""
-    return log / data / f"DynMMNet_freeze{freeze}_reg_{float(reg)}.pt"
-
-
-def affect_expert_files(log: Path, data: str, mod: int, enc: str = "transformer", clf: bool = False) -> ExpertFiles:
-    """Files of affect_uni. data: mosei or mosi; mod: 0 visual, 1 audio, any other text."""
-    task, enc = "clf" if clf else "reg", affect_networks.encoder_name(enc)
-    name = affect_networks.MODALITIES[affect_networks.modality_index(mod)]
-    return ExpertFiles(*(log / data / f"{task}_{enc}_{part}_{name}.pt" for part in ("encoder", "head")))
-
-
-def affect_fusion_file(log: Path, data: str, fusion: int | str) -> Path:
-    """File of affect_mm. data: mosei or mosi; fusion: number or name of the fusion."""
-    return log / data / f"{affect_networks.fusion_name(fusion)}.pt"
-
-
-def affect_dynamic_file(log: Path, data: str, enc: str, reg: float, freeze: bool) -> Path:
-    """File of affect_dyn; published without an underscore before freeze."""
-    return log / data / f"dyn_enc_{enc}_reg_{float(reg)}freeze{freeze}.pt"
+def files_beside(encoder: Path) -> ExpertFiles:
+    """The files of an expert whose encoder's is named: the head's has "head" for "encoder" in its name."""
+    return ExpertFiles(encoder, encoder.with_name(encoder.name.replace("encoder", "head")))
 
 
 def expert_file(path: Path, prefix: str, command: str) -> Path:
@@ -98,11 +68,10 @@ def save_network(module: nn.Module, path: Path, config: Mapping[str, Any]) -> st
     return save_atomically(content, path)
 
 
-def load_network(module: nn.Module, path: Path) -> dict[str, Any]:
+def load_network(module: nn.Module, path: Path, said_to_be_published: bool = False) -> Facts:
     """Load a file of save_network, or a bare state dict with the published names, into the network.
 
-    Returns what run.json says of it: file, sha256, published (whether it was not written by these scripts),
-    standin, and the file's config.
+    Returns what run.json says of it: `weights_facts`, "ours" (whether these scripts wrote it) and the file's config.
     Raises UserError naming the file for a published whole-module pickle, damage, or entries that do not fit.
     """
     content = _read(path)
@@ -110,8 +79,63 @@ def load_network(module: nn.Module, path: Path) -> dict[str, Any]:
     load_published(module, content["state"] if ours else content, path, " (another network, or another --narrow?)")
     config = content["config"] if ours else {}
     _restore(module, content["fixed"] if ours else {}, path)
-    facts = {"file": shown_path(path), "sha256": sha256_of(path), "published": not ours}
-    return facts | {"standin": bool(config.get("standin", False)), "config": config}
+    facts = weights_facts([path], said_to_be_published and not ours, bool(config.get("standin", False)))
+    return facts | {"ours": ours, "config": config}
+
+
+def load_parts(
+    parts: Sequence[Part], command: str, quirks: Mapping[str, str], said_to_be_published: bool, prefix: str = ""
+) -> list[Facts]:
+    """Load each file into its part of a network; what run.json says of each.
+
+    command: what trains them; prefix: see `expert_file`; quirks: of this run, whose padding and lrtf a file of ours
+    must share.
+    Raises UserError naming the file that is missing, damaged or does not fit.
+    """
+    found = []
+    for part, path in parts:
+        path = expert_file(path, prefix, command)
+        facts = load_network(part, path, said_to_be_published)
+        config = facts["config"]
+        for name in HELD:
+            if config.get(name, quirks.get(name)) != quirks.get(name, config.get(name)):
+                raise UserError(
+                    f"{path}: was trained with --quirk {name}={config[name]}, this run has {name}={quirks[name]}; give "
+                    "the same, or train it anew"
+                )
+        found.append(facts)
+    return found
+
+
+def combine_facts(files: Sequence[Facts]) -> Facts:
+    """One entry for run.json over several files.
+
+    sha256: over theirs where there is more than one. published, ours: all of them are; standin: any of them is.
+    """
+    digests = [str(facts["sha256"]) for facts in files]
+    published = all(facts["published"] for facts in files)
+    by_hash = all(facts["published_by"] == "hash" for facts in files)
+    return {
+        "file": ", ".join(str(facts["file"]) for facts in files),
+        "sha256": digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+        "published": published,
+        "published_by": None if not published else "hash" if by_hash else "user",
+        "standin": any(facts["standin"] for facts in files),
+        "ours": all(facts["ours"] for facts in files),
+        "files": list(files),
+    }
+
+
+def load_state(model: nn.Module, path: Path) -> tuple[Mapping[str, Any], Facts]:
+    """Load one of our last.pt, named by --resume PATH.
+
+    Returns what training goes on from, and what run.json says of the file. Raises UserError for any other file.
+    """
+    content = safe_load(path)
+    if not isinstance(content, dict) or content.get("made_by") != MADE_BY or "ours" not in content:
+        raise UserError(f"--resume {path}: expected the last.pt of a run of this script")
+    load_published(model, content["model"], path, " (another script, or other sizes?)")
+    return content["ours"], checkpoint_facts(path, ours=True, said_to_be_published=False)
 
 
 def _read(path: Path) -> Any:

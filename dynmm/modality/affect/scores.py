@@ -4,32 +4,37 @@ Published: Accuracy, the share of equal signs, where 0 counts as positive on bot
 two signs, not of the scores; Loss. Beside them stand the usual scores of these data, each with its convention.
 """
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from common.metrics.sentiment import accuracy, correlation, sentiment_scores
-from dynmm.modality.evaluate import Evaluation, Losses
+from dynmm.modality.results import Evaluation, Losses, Metrics, number
 
 FRACTIONS = ("has0_f1", "non0_acc2", "non0_f1", "acc5", "acc7", "weighted_acc2")
 
 
+@dataclass(frozen=True)
 class SentimentTask:
-    """What the loop asks of the task. Predictions are scores (N, 1), labels (N, 1); with classes logits (N, 2).
+    """Loss, scores and printed lines. Predictions are scores (N, 1), labels (N, 1); with classes logits (N, 2).
 
-    classes: two outputs and cross-entropy; a label of at least 0 is positive, as Accuracy has it.
-    summed_loss: the test's Loss is the published dynamic script's, about batch_size times the mean.
+    batch_size: of the test. classes: two outputs and cross-entropy; a label of at least 0 is positive, as Accuracy has
+    it. summed_loss: the test's Loss is the published dynamic script's, about batch_size times the mean.
     corr_of_scores: Corr is the correlation of the scores.
+    higher: whether a higher `selection_score` is better. to_beat: an epoch that is no better is never kept.
     """
 
-    higher = False
+    batch_size: int
+    classes: bool = False
+    summed_loss: bool = False
+    corr_of_scores: bool = False
 
-    def __init__(
-        self, batch_size: int, classes: bool = False, summed_loss: bool = False, corr_of_scores: bool = False
-    ) -> None:
-        self.batch_size, self.classes = batch_size, classes
-        self.summed_loss, self.corr_of_scores = summed_loss, corr_of_scores
+    higher: ClassVar[bool] = False
+    to_beat: ClassVar[float] = 10000.0
 
     def loss(self, prediction: Tensor, labels: Tensor) -> Tensor:
         """Mean absolute error, or cross-entropy of the two classes."""
@@ -37,7 +42,7 @@ class SentimentTask:
             return F.cross_entropy(prediction, (labels[:, 0] >= 0).long())
         return F.l1_loss(prediction, labels)
 
-    def metrics(self, predictions: Tensor, labels: Tensor) -> dict[str, float | None]:
+    def metrics(self, predictions: Tensor, labels: Tensor) -> Metrics:
         """acc2, corr, loss as published (acc2 in per cent); of scores also mae, corr_signs, corr_scores and the usual.
 
         None where a correlation is undefined or there are no clips to score.
@@ -57,7 +62,7 @@ class SentimentTask:
                 found["corr"] = found["corr_scores"]
         return {name: None if np.isnan(value) else value for name, value in found.items()}
 
-    def selection(self, valid: Evaluation) -> float:
+    def selection_score(self, valid: Evaluation) -> float:
         """What the best epoch is selected by on the validation set: the loss, with the cost of the experts."""
         return valid.losses.total
 
@@ -65,10 +70,10 @@ class SentimentTask:
         """The published line of an epoch; both losses with the cost of the experts."""
         return [f"Epoch {epoch} | train loss {train.total:.3f} | valid loss {valid.losses.total:.3f}"]
 
-    def test_line(self, test: dict[str, float | None]) -> str:
+    def test_line(self, test: Metrics) -> str:
         """The published line of a test; Accuracy in per cent."""
-        corr = float("nan") if test["corr"] is None else test["corr"]
-        return f"Loss: {test['loss']:.4f} | Accuracy {test['acc2']:.2f} | Corr {corr:.3f}"
+        loss, acc2, corr = (number(test, name) for name in ("loss", "acc2", "corr"))
+        return f"Loss: {loss:.4f} | Accuracy {acc2:.2f} | Corr {corr:.3f}"
 
     def nothing_kept(self, epochs: int) -> str:
         """Why no epoch was kept."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2
-from dynmm.modality.experts import Expert
-from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
+from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2
+from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
+from dynmm.modality.networks.blocks import Expert
 
 STEPS = 50
 
@@ -64,7 +64,7 @@ def madds_by_rule(module: nn.Module, *inputs: object) -> int:
         nonlocal total
         if isinstance(layer, nn.BatchNorm1d):
             total += 2 * output.numel()
-        else:
+        elif isinstance(layer, nn.Linear | nn.Conv1d):
             total += output.numel() * layer.weight[0].numel()
 
     counted = [layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv1d | nn.BatchNorm1d)]
@@ -96,7 +96,7 @@ def _attention_flops(query: torch.Size, key: torch.Size, value: torch.Size, *_: 
 _CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
 
-def measured_madds(run: Callable[[], object], samples: int) -> float:
+def measure_madds(run: Callable[[], object], samples: int) -> float:
     """Multiply-adds a sample of what run() really computes: FLOPs of torch.utils.flop_counter / 2, in millions.
 
     samples: how many samples run() works on. Counts matrix products, convolutions and attention scores, and no
@@ -151,7 +151,7 @@ def count_lines(counted: Sequence[Part]) -> list[str]:
     by_rule = sum(madds_by_rule(part.module, *part.arguments) for part in counted)
     for part in counted:
         part.module.eval()
-    measured = measured_madds(lambda: [part.module(*part.arguments) for part in counted], samples=1)
+    measured = measure_madds(lambda: [part.module(*part.arguments) for part in counted], samples=1)
     parameters = sum(parameter.numel() for part in counted for parameter in part.module.parameters())
     grus = any(isinstance(module, nn.GRU) for part in counted for module in part.module.modules())
     without = "  (the rule leaves GRUs out)" if grus else ""

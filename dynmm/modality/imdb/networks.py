@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UserError
-from dynmm.modality.experts import MLP, Expert, Identity, Linear, MaxoutMLP, narrowed
-from dynmm.modality.fusion import MMDL, Concat, LowRankTensorFusion, MultiplicativeInteraction, named_fusion
-from dynmm.modality.two_experts import TwoExperts
+from dynmm.modality.networks.blocks import MLP, Expert, Identity, Linear, MaxoutMLP, narrow_size
+from dynmm.modality.networks.fusion import MMDL, Concat, LowRankTensorFusion, MultiplicativeInteraction, choose_fusion
+from dynmm.modality.networks.two_experts import TwoExperts
 
 FUSIONS = ("ef", "lf", "lrtf", "mim")
 EXPERTS = ("text", "image")
@@ -30,7 +30,7 @@ class ImdbSizes:
 
     def hidden(self, published: int) -> int:
         """What a published hidden size becomes."""
-        return narrowed(published, self.narrow)
+        return narrow_size(published, self.narrow)
 
 
 PUBLISHED = ImdbSizes()
@@ -48,16 +48,21 @@ def image_expert(sizes: ImdbSizes = PUBLISHED) -> Expert:
     return Expert(MLP(sizes.image, sizes.hidden(1024), hidden), MLP(hidden, hidden, sizes.genres))
 
 
-def unimodal_expert(mod: int, sizes: ImdbSizes = PUBLISHED) -> Expert:
-    """The expert of --mod: 0 text, 1 image. Raises UserError for another number."""
+def expert_name(mod: int) -> str:
+    """The name of the expert of --mod: 0 text, 1 image. Raises UserError for another number."""
     if mod not in (0, 1):
         raise UserError(f"--mod: found {mod}, expected 0 (text) or 1 (image)")
-    return image_expert(sizes) if mod else text_expert(sizes)
+    return EXPERTS[mod]
+
+
+def unimodal_expert(mod: int, sizes: ImdbSizes = PUBLISHED) -> Expert:
+    """The expert of --mod. Raises UserError for a number that is none."""
+    return image_expert(sizes) if expert_name(mod) == "image" else text_expert(sizes)
 
 
 def fusion_name(fuse: int | str) -> str:
     """The name of a fusion given by number or name: 0 ef, 1 lf, 2 lrtf, 3 mim. Raises UserError for another."""
-    return named_fusion(fuse, FUSIONS, "--fuse")
+    return choose_fusion(fuse, FUSIONS, "--fuse")
 
 
 def fusion_network(fuse: int | str, sizes: ImdbSizes = PUBLISHED, lrtf: str = "trained") -> MMDL:

@@ -12,7 +12,7 @@ HEADS, LAYERS, FEED_FORWARD = 5, 5, 2048
 PADDINGS = ("official", "masked")
 
 
-def narrowed(size: int, narrow: int) -> int:
+def narrow_size(size: int, narrow: int) -> int:
     """A published hidden size divided by `narrow`: a multiple of 10, at least 10, which all heads divide.
 
     narrow = 1 is the published size itself.

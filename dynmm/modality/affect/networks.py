@@ -12,10 +12,21 @@ from torch import Tensor, nn
 
 from common.errors import UserError
 from dynmm.gate import Gated, diff_softmax, mix, resource_loss
-from dynmm.modality.experts import FEED_FORWARD, GRU, MLP, Expert, GRUWithLinear, Identity, Transformer, narrowed
-from dynmm.modality.fusion import MMDL, Concat, ConcatEarly, LowRankTensorFusion, named_fusion
-from dynmm.modality.mult import MulT
-from dynmm.modality.two_experts import TwoExperts
+from dynmm.modality.affect.mult import MulT
+from dynmm.modality.batches import Data
+from dynmm.modality.networks.blocks import (
+    FEED_FORWARD,
+    GRU,
+    HEADS,
+    MLP,
+    Expert,
+    GRUWithLinear,
+    Identity,
+    Transformer,
+    narrow_size,
+)
+from dynmm.modality.networks.fusion import MMDL, Concat, ConcatEarly, LowRankTensorFusion, choose_fusion
+from dynmm.modality.networks.two_experts import TwoExperts
 
 MODALITIES = ("visual", "audio", "text")
 FUSIONS = ("ef_gru", "lf_gru", "ef_tran", "lf_tran", "mult", "lrtf")
@@ -40,7 +51,7 @@ class AffectSizes:
 
     def hidden(self, published: int) -> int:
         """What a published hidden size becomes."""
-        return narrowed(published, self.narrow)
+        return narrow_size(published, self.narrow)
 
     def transformer(self, inputs: int, width: int, padding: str) -> Transformer:
         """A Transformer of a published width on so many features."""
@@ -48,6 +59,12 @@ class AffectSizes:
 
 
 PUBLISHED = AffectSizes()
+
+
+def sizes_of(data: Data, narrow: int) -> AffectSizes:
+    """The sizes of a network for these clips, of which all splits have the same features."""
+    vision, audio, text = (x.shape[2] for x in data.splits["train"].inputs)
+    return AffectSizes(vision, audio, text, narrow)
 
 
 def modality_index(mod: int) -> int:
@@ -58,6 +75,14 @@ def modality_index(mod: int) -> int:
 def encoder_name(enc: str) -> str:
     """The encoder that --enc names: "gru", or for any other word "transformer", as published."""
     return "gru" if enc == "gru" else "transformer"
+
+
+def check_width(enc: str, width: int) -> None:
+    """Raises UserError for a transformer whose width is no multiple of 5."""
+    if encoder_name(enc) == "transformer" and width % HEADS:
+        raise UserError(
+            f"--hidden-dim1: found {width}, expected a multiple of {HEADS}, the transformer's number of heads"
+        )
 
 
 def unimodal_expert(
@@ -78,18 +103,16 @@ def unimodal_expert(
     index, enc = modality_index(mod), encoder_name(enc)
     published = EXPERT_WIDTHS[enc][index]
     width, hidden = hidden1 or sizes.hidden(published[0]), hidden2 or sizes.hidden(published[1])
+    check_width(enc, width)
     if enc == "gru":
-        encoder = GRU(sizes.inputs[index], width)
-    elif width % 5:
-        raise UserError(f"--hidden-dim1: found {width}, expected a multiple of 5, the transformer's number of heads")
-    else:
-        encoder = Transformer(sizes.inputs[index], width, padding, sizes.hidden(FEED_FORWARD))
+        return Expert(GRU(sizes.inputs[index], width), MLP(width, hidden, outputs))
+    encoder = Transformer(sizes.inputs[index], width, padding, sizes.hidden(FEED_FORWARD))
     return Expert(encoder, MLP(width, hidden, outputs))
 
 
 def fusion_name(fusion: int | str) -> str:
     """The name of a fusion given by number or name, in the order of FUSIONS. Raises UserError for another."""
-    return named_fusion(fusion, FUSIONS, "--fusion")
+    return choose_fusion(fusion, FUSIONS, "--fusion")
 
 
 def fusion_network(
@@ -105,14 +128,14 @@ def fusion_network(
         return MMDL([Identity() for _ in MODALITIES], ConcatEarly(), _early_head(name, sizes, padding))
     if name == "lf_gru":
         widths = [hidden(width) for width in (64, 128, 512)]
-        encoders = [GRU(inputs, width) for inputs, width in zip(sizes.inputs, widths, strict=True)]
-        return MMDL(encoders, Concat(), MLP(sum(widths), hidden(512), 1))
+        grus = [GRU(inputs, width) for inputs, width in zip(sizes.inputs, widths, strict=True)]
+        return MMDL(grus, Concat(), MLP(sum(widths), hidden(512), 1))
     if name == "lf_tran":
-        encoders = [
+        transformers = [
             sizes.transformer(inputs, width, padding)
             for inputs, width in zip(sizes.inputs, (60, 120, 120), strict=True)
         ]
-        return MMDL(encoders, Concat(), MLP(sum(hidden(width) for width in (60, 120, 120)), hidden(128), 1))
+        return MMDL(transformers, Concat(), MLP(sum(hidden(width) for width in (60, 120, 120)), hidden(128), 1))
     if name == "mult":
         return MMDL([Identity() for _ in MODALITIES], MulT(sizes.inputs, width=hidden(40), padding=padding), Identity())
     gru_widths, dims = [hidden(width) for width in (64, 128, 512)], [hidden(width) for width in (32, 32, 128)]
@@ -180,7 +203,8 @@ class DynMMNetV2(TwoExperts):
 class UnimodalDynMMNet(nn.Module):
     """The authors' older network: the gate weighs three single-modality experts (vision, audio, text).
 
-    No published script builds it. forward returns the weights' mean on the third expert as the cost.
+    No script builds it; it is kept for a golden case of the published file. forward returns the weights' mean on the
+    third expert as the cost.
     """
 
     def __init__(self, sizes: AffectSizes = PUBLISHED, temperature: float = 1.0, hard: bool = False) -> None:

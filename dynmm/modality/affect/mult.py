@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.backbones.mult_transformer import TransformerEncoder
-from dynmm.modality.experts import PADDINGS, last_step
+from dynmm.modality.networks.blocks import PADDINGS, last_step
 
 # Attention dropout by the modality that is attended to: vision, audio, text; and of the memories.
 KEY_DROPOUT, MEMORY_DROPOUT = (0.0, 0.0, 0.1), 0.1
@@ -49,7 +49,8 @@ class MulT(nn.Module):
         projected = [proj(x.transpose(1, 2)).permute(2, 0, 1) for proj, x in zip(self.proj, parts, strict=True)]
         read = None if self.padding == "official" else lengths
         states = []
-        for query, encoders, memory in zip(projected, self.trans, self.trans_mems, strict=True):
+        for number, (query, memory) in enumerate(zip(projected, self.trans_mems, strict=True)):
+            encoders = self.trans[number].children()
             attended = [encoder(query, key, key) for encoder, key in zip(encoders, projected, strict=True)]
             states.append(last_step(memory(torch.cat(attended, dim=2)).transpose(0, 1), read))
         z = torch.cat(states, dim=1)
