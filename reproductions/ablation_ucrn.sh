@@ -2,8 +2,8 @@
 # Ablations of UCRN on CMU-MOSEI, unaligned: without each part, and with one or two modalities.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/ucrn_sentiment.sh
+source "$(dirname "$0")/tables/environment.sh"
+source reproductions/tables/ucrn_sentiment.sh
 
 all=(--lonly --aonly --vonly)
 ucrn mosei_unaligned mosei_senti "${all[@]}" --jsd

@@ -3,9 +3,9 @@
 # Data layout, sizes and protocol are ours.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
+source "$(dirname "$0")/tables/environment.sh"
 FIRST_SEED=0 SEED_FLAG=--seed NAME_FLAG=--name
-source reproductions/table.sh
+source reproductions/tables/table.sh
 data=${DATA:-data/emotion} small=()
 if $STANDIN; then
     data=data/standins/emotion

@@ -2,8 +2,8 @@
 # Main results of UCRN: CMU-MOSI and CMU-MOSEI, unaligned (the published recipes) and aligned.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/ucrn_sentiment.sh
+source "$(dirname "$0")/tables/environment.sh"
+source reproductions/tables/ucrn_sentiment.sh
 
 all=(--lonly --aonly --vonly --jsd)
 ucrn mosei_unaligned mosei_senti "${all[@]}"

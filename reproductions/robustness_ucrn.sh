@@ -2,8 +2,8 @@
 # Robustness of UCRN on CMU-MOSEI, unaligned: tested with each modality missing and with noise, with and without MJS.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/ucrn_sentiment.sh
+source "$(dirname "$0")/tables/environment.sh"
+source reproductions/tables/ucrn_sentiment.sh
 
 all=(--lonly --aonly --vonly --robustness)
 ucrn robust mosei_senti "${all[@]}" --jsd

@@ -2,8 +2,8 @@
 # Table 1 of CEN, NYUDv2: shared convolutions with private norms, then with the L1 penalty, then with the exchange.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/cen_nyudv2.sh
+source "$(dirname "$0")/tables/environment.sh"
+source reproductions/tables/cen_nyudv2.sh
 
 cen ablation_private_bn 101 --num-epoch 100 100 100 --bn-threshold 0 --lamda 0
 cen ablation_l1 101 --num-epoch 100 100 100 --bn-threshold 0

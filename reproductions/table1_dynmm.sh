@@ -3,8 +3,8 @@
 # dynamic rows start from what text_network (E1) and late_fusion (E2) have left.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/dynmm_modality.sh
+source "$(dirname "$0")/tables/environment.sh"
+source reproductions/tables/dynmm_modality.sh
 
 if $STANDIN; then
     # Sized for two cores: narrow networks, ten times the learning rate of the text network and of the gate, since an

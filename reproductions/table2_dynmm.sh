@@ -3,8 +3,8 @@
 # from what text_network_mosei (E1) and late_fusion_mosei (E2) have left.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/dynmm_modality.sh
+source "$(dirname "$0")/tables/environment.sh"
+source reproductions/tables/dynmm_modality.sh
 
 if $STANDIN; then
     # Sized for two cores: narrow networks, short clips, and larger learning rates for the few steps that there are.

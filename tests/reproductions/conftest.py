@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reproductions.reported import load
+from reproductions.report.reported import load
 
 HEAD = {
     "paper": "duet",

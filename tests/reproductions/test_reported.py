@@ -1,7 +1,7 @@
 import pytest
 
 from common.errors import UserError
-from reproductions.reported import FOLDER, load, load_all
+from reproductions.report.reported import FOLDER, load, load_all
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reproductions.reported import load_all
-from reproductions.selection import same_value
+from reproductions.report.reported import load_all
+from reproductions.report.selection import same_value
 from row_flags import parsed
 
 PAPERS = {paper.name: paper for paper in load_all()}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reproductions.reported import load_all
-from reproductions.selection import same_value
+from reproductions.report.reported import load_all
+from reproductions.report.selection import same_value
 from row_flags import parsed
 
 ROOT = Path(__file__).resolve().parent.parent.parent

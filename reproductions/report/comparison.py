@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reproductions.golden_record import GoldenRecord
-from reproductions.reported import Entry, Metric, Paper, Row
-from reproductions.runs import LeftOut, Run
-from reproductions.selection import RowRuns, deviations, select, shown, standin_settings
-from reproductions.statistics import Summary, summarise
-from reproductions.verdicts import Facts, Verdict, comparable, judge
+from reproductions.report.golden_record import GoldenRecord
+from reproductions.report.reported import Entry, Metric, Paper, Row
+from reproductions.report.runs import LeftOut, Run
+from reproductions.report.selection import RowRuns, deviations, select, shown, standin_settings
+from reproductions.report.statistics import Summary, summarise
+from reproductions.report.verdicts import Facts, Verdict, comparable, judge
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 # Sourced by the tables of X-Norm on EPIC-KITCHENS: `xnorm FUSION` runs one method by the published defaults.
 
 FIRST_SEED=0 SEED_FLAG=--seed NAME_FLAG=--name
-source reproductions/table.sh
+source reproductions/tables/table.sh
 data=${DATA:-data/epic_kitchens} small=()
 if $STANDIN; then
     # Sized for two cores: an eighth of I3D's width, crops of 32 pixels, 9 frames, 30 epochs of 12 steps.

@@ -2,7 +2,7 @@
 # Each seed has a log folder of its own, where dynamic rows find the experts that the rows before them have left.
 
 FIRST_SEED=0 SEED_FLAG=--seed NAME_FLAG=
-source reproductions/table.sh
+source reproductions/tables/table.sh
 films=${DATA:-data}/multimodal_imdb.hdf5 clips=${DATA:-data/multibench}/mosei_senti_data.pkl
 experts=() dynamic=()
 

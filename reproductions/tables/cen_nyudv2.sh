@@ -1,7 +1,7 @@
 # Sourced by the tables of CEN on NYUDv2: `cen ID ENC FLAGS...` runs one row.
 
 FIRST_SEED=42 SEED_FLAG=--random-seed NAME_FLAG=-c
-source reproductions/table.sh
+source reproductions/tables/table.sh
 data=${DATA:-/data/nyud} lamda=() small=()
 if $STANDIN; then
     # Sized for two cores: ResNet-50 in the place of 101, a quarter of the width, small rooms, 20 epochs.

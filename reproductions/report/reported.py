@@ -15,7 +15,7 @@ import yaml
 
 from common.errors import UserError
 
-FOLDER = Path(__file__).parent / "reported"
+FOLDER = Path(__file__).parents[1] / "reported"
 STATISTICS = ("single", "mean", "best_of_k", "best_of_grid", "unknown")
 STATUSES = ("read", "recalled")
 HEAD_KEYS = ("paper", "title", "citation", "sources", "metrics", "rows", "numbers")

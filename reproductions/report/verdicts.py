@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reproductions.reported import Entry
-from reproductions.statistics import SLACK, best_of, equivalent, inside, mean_interval, prediction_interval
+from reproductions.report.reported import Entry
+from reproductions.report.statistics import SLACK, best_of, equivalent, inside, mean_interval, prediction_interval
 
 ENOUGH_SEEDS = 5
 

@@ -6,8 +6,8 @@ from io import BytesIO
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from reproductions.comparison import Number, RunGroup
-from reproductions.reported import Metric
+from reproductions.report.comparison import Number, RunGroup
+from reproductions.report.reported import Metric
 
 INK, REPORTED, OURS, CLEAN = "#22303c", "#b3541e", "#1f6f8b", "#8fb8c9"
 PANELS = 3

@@ -2,7 +2,7 @@
 # Afterwards `python` is that environment's, and the working folder is the repository. Where .venv is active already,
 # it is taken as it is.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 find_uv() {
     if command -v uv >/dev/null 2>&1; then UV=(uv)

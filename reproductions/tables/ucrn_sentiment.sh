@@ -1,7 +1,7 @@
 # Sourced by the tables of UCRN: `ucrn ID DATASET FLAGS...` runs one row by the published recipe.
 
 FIRST_SEED=1234 SEED_FLAG=--seed NAME_FLAG=--name
-source reproductions/table.sh
+source reproductions/tables/table.sh
 data=${DATA:-UCRN/data} small=()
 if $STANDIN; then
     # Sized for two cores: short sequences, one layer in the place of five, 15 epochs.

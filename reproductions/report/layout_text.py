@@ -1,7 +1,7 @@
 """How single numbers are written in a report, and its standing sentences."""
 
-from reproductions.reported import Entry, Metric
-from reproductions.statistics import Summary
+from reproductions.report.reported import Entry, Metric
+from reproductions.report.statistics import Summary
 
 BLANK = "–"
 RECALLED = "†"

@@ -3,8 +3,8 @@ import re
 import pytest
 
 from common.errors import UserError
-from reproductions import readme_tables
-from reproductions.reported import FOLDER, load
+from reproductions.report import pages
+from reproductions.report.reported import FOLDER, load
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def record(root, write_run):
 
 
 def run(root, *flags):
-    readme_tables.main(["--root", str(root), *flags])
+    pages.main(["--root", str(root), *flags])
 
 
 def check_fails(root, capsys):
@@ -101,4 +101,4 @@ def test_wrong_marks_are_named(root, text, message):
 
 
 def test_readmes_of_this_repository_are_up_to_date():
-    run(readme_tables.ROOT, "--check")
+    run(pages.ROOT, "--check")

@@ -1,7 +1,7 @@
 """Fill the tables of the READMEs from reported/*.yaml and the committed records, so that no number is typed by hand.
 
-    python -m reproductions.readme_tables            # rewrites what stands between the marks
-    python -m reproductions.readme_tables --check    # exits with 1 and names the file where that would change a README
+    python -m reproductions.report.pages            # rewrites what stands between the marks
+    python -m reproductions.report.pages --check    # exits with 1 and names the file where that would change a README
 
 The marks are `<!-- table:NAME -->` and `<!-- /table -->` in README.md and */README.md, NAME one of
 
@@ -18,15 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.errors import UserError, run_main
-from reproductions.blocks import Block
-from reproductions.comparison import Comparison, compare
-from reproductions.golden_record import load_golden_record
-from reproductions.layout import provenance_by_row, reported_tables, standins, summary
-from reproductions.render_markdown import render_markdown
-from reproductions.reported import load_all
-from reproductions.runs import Run, find_runs
+from reproductions.report.blocks import Block
+from reproductions.report.comparison import Comparison, compare
+from reproductions.report.golden_record import load_golden_record
+from reproductions.report.layout import provenance_by_row, reported_tables, standins, summary
+from reproductions.report.markdown import render_markdown
+from reproductions.report.reported import load_all
+from reproductions.report.runs import Run, find_runs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECORDS = Path("reproductions/records")
 GOLDEN_RECORD = RECORDS / "golden.json"
 OPEN, CLOSE = re.compile(r"<!-- table:(\S+) -->"), "<!-- /table -->"
@@ -36,14 +36,14 @@ TABLE_LEVEL = 4
 
 def main(argv: list[str] | None = None) -> None:
     """Rewrite the READMEs, or check them; --check exits with 1 where one is stale."""
-    flags = ArgumentParser(prog="python -m reproductions.readme_tables", description="Tables of the READMEs.")
+    flags = ArgumentParser(prog="python -m reproductions.report.pages", description="Tables of the READMEs.")
     flags.add_argument("--check", action="store_true", help="change nothing; exit with 1 where a README would change")
     flags.add_argument("--root", type=Path, default=ROOT, metavar="DIR", help="the repository (default: this one)")
     args = flags.parse_args(argv)
     stale = stale_readmes(args.root)
     names = ", ".join(file.relative_to(args.root).as_posix() for file in stale)
     if args.check and stale:
-        print(f"{names}: differs from the records; run python -m reproductions.readme_tables", file=sys.stderr)
+        print(f"{names}: differs from the records; run python -m reproductions.report.pages", file=sys.stderr)
         sys.exit(1)
     for file, text in stale.items():
         file.write_text(text, encoding="utf-8")

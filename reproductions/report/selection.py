@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reproductions.reported import Paper, Row
-from reproductions.runs import LeftOut, Run
+from reproductions.report.reported import Paper, Row
+from reproductions.report.runs import LeftOut, Run
 
 CONTINUES = "continues a checkpoint of another run (--resume PATH)"
 UNLISTED_QUIRK = ["official"]

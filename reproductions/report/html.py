@@ -4,8 +4,8 @@ import base64
 from collections.abc import Iterable
 from html import escape
 
-from reproductions.blocks import Block, Figure, Heading, Table, Text
-from reproductions.verdicts import Verdict
+from reproductions.report.blocks import Block, Figure, Heading, Table, Text
+from reproductions.report.verdicts import Verdict
 
 COLOURS = {
     Verdict.MATCH: "#d8f0dc",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from reproductions.blocks import Block, Figure, Heading, Table, Text
+from reproductions.report.blocks import Block, Figure, Heading, Table, Text
 
 
 def render_markdown(blocks: Iterable[Block]) -> str:

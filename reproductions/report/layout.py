@@ -5,10 +5,10 @@ Reported numbers and stand-in scores never share a table.
 
 from collections.abc import Iterable, Sequence
 
-from reproductions.blocks import Block, Figure, Heading, Table, Text
-from reproductions.comparison import Comparison, Number, Provenance, RunGroup
-from reproductions.figures import draw_numbers, draw_standins, draw_tradeoff
-from reproductions.layout_text import (
+from reproductions.report.blocks import Block, Figure, Heading, Table, Text
+from reproductions.report.comparison import Comparison, Number, Provenance, RunGroup
+from reproductions.report.figures import draw_numbers, draw_standins, draw_tradeoff
+from reproductions.report.layout_text import (
     BLANK,
     LEGEND,
     STANDIN_HEADING,
@@ -20,8 +20,8 @@ from reproductions.layout_text import (
     reported,
     statistic,
 )
-from reproductions.reported import Metric
-from reproductions.runs import LeftOut
+from reproductions.report.reported import Metric
+from reproductions.report.runs import LeftOut
 
 
 def report(comparisons: Sequence[Comparison], refused: Sequence[LeftOut], figures: bool) -> list[Block]:
