@@ -54,9 +54,13 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What stands behind a run that is shown; role: trained, checkpoint or stand-in."""
+    """What stands behind a run that is shown; role: trained, checkpoint or stand-in.
+
+    run: its folder; record: the file of records that it was read from, None for a folder that is at hand.
+    """
 
     run: str
+    record: str | None
     row: str
     role: str
     seed: int
@@ -196,6 +200,7 @@ def _provenance_of(run: Run, row: Row, role: str) -> Provenance:
     processes = f" × {device['processes']}" if device["processes"] != 1 else ""
     return Provenance(
         run=run.folder.as_posix(),
+        record=run.record.as_posix() if run.record else None,
         row=row.id,
         role=role,
         seed=run.seed,

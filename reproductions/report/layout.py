@@ -219,9 +219,9 @@ def provenance_by_row(lines: Sequence[Provenance]) -> Table:
         seconds = sorted(run.wall_seconds for run in runs)
         times = " to ".join(dict.fromkeys(map(duration, (seconds[0], seconds[-1]))))
         alike = (_each(run.protocol for run in runs), _each(run.revision for run in runs))
-        folder = runs[0].run.rsplit("/", 1)[0]
+        place = runs[0].record or runs[0].run.rsplit("/", 1)[0]
         rows.append(
-            (row, f"{folder} ({len(runs)})", *alike, _each(run.hardware for run in runs), times, runs[0].command)
+            (row, f"{place} ({len(runs)})", *alike, _each(run.hardware for run in runs), times, runs[0].command)
         )
     return Table(header, tuple(rows))
 

@@ -1,7 +1,4 @@
-"""Fill the tables of the READMEs from reported/*.yaml and the committed records, so that no number is typed by hand.
-
-    python -m reproductions.report.pages            # rewrites what stands between the marks
-    python -m reproductions.report.pages --check    # exits with 1 and names the file where that would change a README
+"""Fills the tables of the READMEs from reported/*.yaml and the committed records, so that no number is typed by hand.
 
 The marks are `<!-- table:NAME -->` and `<!-- /table -->` in README.md and */README.md, NAME one of
 
@@ -11,13 +8,11 @@ The marks are `<!-- table:NAME -->` and `<!-- /table -->` in README.md and */REA
 """
 
 import re
-import sys
-from argparse import ArgumentParser
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from common.errors import UserError, run_main
+from common.errors import UserError
 from reproductions.report.blocks import Block
 from reproductions.report.comparison import Comparison, compare
 from reproductions.report.golden_record import load_golden_record
@@ -26,7 +21,6 @@ from reproductions.report.markdown import render_markdown
 from reproductions.report.reported import load_all
 from reproductions.report.runs import Run, find_runs
 
-ROOT = Path(__file__).resolve().parents[2]
 RECORDS = Path("reproductions/records")
 GOLDEN_RECORD = RECORDS / "golden.json"
 OPEN, CLOSE = re.compile(r"<!-- table:(\S+) -->"), "<!-- /table -->"
@@ -34,23 +28,7 @@ BLOCK = re.compile(OPEN.pattern + r"\n.*?" + CLOSE, re.DOTALL)
 TABLE_LEVEL = 4
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Rewrite the READMEs, or check them; --check exits with 1 where one is stale."""
-    flags = ArgumentParser(prog="python -m reproductions.report.pages", description="Tables of the READMEs.")
-    flags.add_argument("--check", action="store_true", help="change nothing; exit with 1 where a README would change")
-    flags.add_argument("--root", type=Path, default=ROOT, metavar="DIR", help="the repository (default: this one)")
-    args = flags.parse_args(argv)
-    stale = stale_readmes(args.root)
-    names = ", ".join(file.relative_to(args.root).as_posix() for file in stale)
-    if args.check and stale:
-        print(f"{names}: differs from the records; run python -m reproductions.report.pages", file=sys.stderr)
-        sys.exit(1)
-    for file, text in stale.items():
-        file.write_text(text, encoding="utf-8")
-    print(f"written: {names}" if stale else "every README is up to date")
-
-
-def stale_readmes(root: Path) -> dict[Path, str]:
+def stale_pages(root: Path) -> dict[Path, str]:
     """{README: what it should hold} of those that hold something else.
 
     Raises UserError for an unknown NAME, a mark without its other half, or a record that is not whole.
@@ -79,7 +57,7 @@ def committed_runs(root: Path) -> list[Run]:
     runs, refused = find_runs([root / RECORDS] if (root / RECORDS).is_dir() else [])
     if refused:
         raise UserError(f"{refused[0].folder}: {refused[0].reason}; a committed record must be that of a finished run")
-    return [replace(run, folder=run.folder.relative_to(root)) for run in runs]
+    return [replace(run, record=run.record.relative_to(root)) for run in runs if run.record]
 
 
 def fill(text: str, tables: dict[str, str], file: Path) -> str:
@@ -96,7 +74,3 @@ def fill(text: str, tables: dict[str, str], file: Path) -> str:
 def _behind(one: Comparison, roles: Iterable[str]) -> list[Block]:
     lines = [line for line in one.provenance if line.role in roles]
     return [provenance_by_row(lines)] if lines else []
-
-
-if __name__ == "__main__":
-    run_main(main)

@@ -1,7 +1,11 @@
-"""Finds run folders and reads what stands behind their numbers; says of every other folder why it is refused.
+"""Finds runs and reads what stands behind their numbers; says of everything else why it is refused.
 
-A run folder holds run.json (everything behind the numbers) and metrics.jsonl (one object a line, the final ones with
-"split": "test", "final": true and "protocol": official, clean or checkpoint). Committed records are the same two files.
+A run is read from one of two places, and judged alike:
+
+- its own folder: run.json (everything behind the numbers) and metrics.jsonl (one object a line, the final ones with
+  "split": "test", "final": true and "protocol": official, clean or checkpoint);
+- a line of a record, records/<table>/<row>.jsonl: the content of run.json, "finals" {protocol: final line}, and
+  "folder", where the run folder was (reproductions.report.records writes them).
 """
 
 import json
@@ -13,6 +17,7 @@ from typing import Any
 
 from common.errors import UserError
 
+RUN_FILE, METRICS_FILE = "run.json", "metrics.jsonl"
 NUMBER = (int, float)
 KEYS: dict[str, type | tuple[type, ...]] = {
     "paper": str,
@@ -54,11 +59,15 @@ NOT_SCORES = ("epoch", "step")
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its run.json, and the final scores {protocol: {metric: value}}, all finite."""
+    """A finished run: its run.json, and the final scores {protocol: {metric: value}}, all finite.
+
+    folder: the run folder; for a run that was read from a record, where it was. record: that record's file.
+    """
 
     folder: Path
     info: dict[str, Any]
     finals: dict[str, dict[str, float]]
+    record: Path | None = None
 
     @property
     def row(self) -> str | None:
@@ -90,61 +99,102 @@ class Run:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A folder that does not count, and why."""
+    """A folder, or a line of a record, that does not count, and why."""
 
     folder: Path
     reason: str
 
 
-class _RefusedError(Exception):
-    """Why a folder cannot be read as a finished run."""
+class RefusedError(Exception):
+    """Why a folder, or a line of a record, is no finished, whole run."""
 
 
 def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
-    """All run folders at or below the given ones, sorted by path: those that can be used, and the refused ones.
+    """All runs at or below the given folders, sorted by path, folders before records: those to use, and the refused.
 
     Raises UserError for a folder that does not exist.
     """
     found: set[Path] = set()
+    records: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder, expected one that holds run folders")
-        found |= {file.parent for name in ("run.json", "metrics.jsonl") for file in folder.rglob(name)}
-    runs, refused = [], []
+            raise UserError(f"{folder}: no such folder, expected one that holds run folders or records")
+        found |= {file.parent for name in (RUN_FILE, METRICS_FILE) for file in folder.rglob(name)}
+        records |= {file for file in folder.rglob("*.jsonl") if file.name != METRICS_FILE}
+    runs: list[Run] = []
+    refused: list[LeftOut] = []
     for folder in sorted(found):
         try:
             runs.append(read_run(folder))
-        except _RefusedError as reason:
+        except RefusedError as reason:
             refused.append(LeftOut(folder, str(reason)))
+    for file in sorted(records):
+        of_file, refused_of_file = read_record(file)
+        runs += of_file
+        refused += refused_of_file
     return runs, refused
 
 
 def read_run(folder: Path) -> Run:
-    """One run folder; its caller finds out by an exception with the reason if it is no finished, whole run."""
-    info = _read_info(folder / "run.json")
-    if info["state"] != "finished":
-        raise _RefusedError(f"state is {info['state']}" + (f": {info['why']}" if info["why"] else ""))
-    if info["shortened"]:
-        raise _RefusedError("shortened (--max-steps)")
-    return Run(folder, info, _read_finals(folder / "metrics.jsonl"))
+    """The run of one folder. Raises RefusedError with the reason if it is no finished, whole run."""
+    info = _read_info(folder / RUN_FILE)
+    finals = final_lines(folder / METRICS_FILE)
+    return Run(folder, info, {protocol: _scores(line) for protocol, line in finals.items()})
+
+
+def read_record(file: Path) -> tuple[list[Run], list[LeftOut]]:
+    """The runs of one record, a line each, and the lines that are refused."""
+    runs, refused = [], []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        return [], [LeftOut(file, f"cannot be read: {error}")]
+    for number, text in enumerate(lines, start=1):
+        try:
+            runs.append(_read_line(text, file))
+        except RefusedError as reason:
+            refused.append(LeftOut(file, f"line {number}: {reason}"))
+    return runs, refused
+
+
+def _read_line(text: str, file: Path) -> Run:
+    info = _checked_info(text, "record")
+    folder, finals = info.pop("folder", None), info.pop("finals", None)
+    info.pop("curves", None)
+    if not isinstance(folder, str) or not isinstance(finals, dict) or not finals:
+        raise RefusedError("record has no folder or no finals")
+    return Run(Path(folder), info, {protocol: _scores(line) for protocol, line in finals.items()}, file)
 
 
 def _read_info(file: Path) -> dict[str, Any]:
     try:
-        info = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise _RefusedError("run.json is missing") from None
-    except (OSError, ValueError) as error:
-        raise _RefusedError(f"run.json is damaged: {error}") from error
+        raise RefusedError(f"{RUN_FILE} is missing") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"{RUN_FILE} is damaged: {error}") from error
+    return _checked_info(text, RUN_FILE)
+
+
+def _checked_info(text: str, name: str) -> dict[str, Any]:
+    """The content of a run.json or of a line of a record, of a run that is finished and whole."""
+    try:
+        info = json.loads(text)
+    except ValueError as error:
+        raise RefusedError(f"{name} is damaged: {error}") from error
     if not isinstance(info, dict):
-        raise _RefusedError(f"run.json is damaged: a {type(info).__name__}, expected an object")
+        raise RefusedError(f"{name} is damaged: a {type(info).__name__}, expected an object")
     missing = [key for key in KEYS if key not in info]
     missing += [f"{key}.{inner}" for key, inners in INNER_KEYS.items() for inner in _missing(info.get(key), inners)]
     if missing:
-        raise _RefusedError(f"run.json is incomplete: no {', '.join(missing)}")
+        raise RefusedError(f"{name} is incomplete: no {', '.join(missing)}")
     wrong = [key for key, kind in KEYS.items() if not isinstance(info[key], kind)]
     if wrong:
-        raise _RefusedError(f"run.json is damaged: {', '.join(f'{key} is {info[key]!r}' for key in wrong)}")
+        raise RefusedError(f"{name} is damaged: {', '.join(f'{key} is {info[key]!r}' for key in wrong)}")
+    if info["state"] != "finished":
+        raise RefusedError(f"state is {info['state']}" + (f": {info['why']}" if info["why"] else ""))
+    if info["shortened"]:
+        raise RefusedError("shortened (--max-steps)")
     return info
 
 
@@ -152,24 +202,35 @@ def _missing(given: Any, keys: tuple[str, ...]) -> list[str]:
     return [key for key in keys if key not in given] if isinstance(given, dict) else []
 
 
-def _read_finals(file: Path) -> dict[str, dict[str, float]]:
-    """The final scores by protocol; of a protocol that a resumed run wrote twice, the last."""
+def metric_lines(file: Path) -> list[dict[str, Any]]:
+    """The objects of a metrics.jsonl. A damaged last line, an interrupted write, is left out; others are refused."""
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        texts = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
-        raise _RefusedError(f"metrics.jsonl cannot be read: {error}") from error
-    finals = {}
-    for number, text in enumerate(lines, start=1):
+        raise RefusedError(f"{METRICS_FILE} cannot be read: {error}") from error
+    lines = []
+    for number, text in enumerate(texts, start=1):
         try:
             line = json.loads(text)
         except ValueError:
-            if number == len(lines):  # an interrupted write; the lines before it stand
+            if number == len(texts):
                 break
-            raise _RefusedError(f"metrics.jsonl is damaged: line {number} is no JSON") from None
-        if isinstance(line, dict) and line.get("final") is True and line.get("split") == "test":
-            finals[str(line.get("protocol"))] = _scores(line)
+            raise RefusedError(f"{METRICS_FILE} is damaged: line {number} is no JSON") from None
+        if isinstance(line, dict):
+            lines.append(line)
+    return lines
+
+
+def is_final(line: dict[str, Any]) -> bool:
+    """Whether a line of metrics.jsonl holds final test scores."""
+    return line.get("final") is True and line.get("split") == "test"
+
+
+def final_lines(file: Path) -> dict[str, dict[str, Any]]:
+    """The final lines by protocol; of a protocol that a resumed run wrote twice, the last."""
+    finals = {str(line.get("protocol")): line for line in metric_lines(file) if is_final(line)}
     if not finals:
-        raise _RefusedError("metrics.jsonl has no final test line")
+        raise RefusedError(f"{METRICS_FILE} has no final test line")
     return finals
 
 
@@ -181,5 +242,5 @@ def _scores(line: dict[str, Any]) -> dict[str, float]:
     }
     broken = [f"{name} is {value}" for name, value in scores.items() if not math.isfinite(value)]
     if broken:
-        raise _RefusedError(f"metrics.jsonl: final {', '.join(broken)}")
+        raise RefusedError(f"final {', '.join(broken)}")
     return scores

@@ -1,10 +1,13 @@
+import json
 import re
 
 import pytest
 
 from common.errors import UserError
-from reproductions.report import pages
+from reproductions import record
+from reproductions.report.records import line_of, put
 from reproductions.report.reported import FOLDER, load
+from reproductions.report.runs import read_run
 
 
 @pytest.fixture
@@ -18,20 +21,19 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def record(root, write_run):
+def committed(root, write_run):
     """A committed record of a CEN run on stand-ins."""
     protocol = load(FOLDER / "cen.yaml").rows["cen_r101"].protocol
     inside = {"dataset.standin": True, "dataset.name": "nyudv2"}
     folder = write_run("a", 33.33, clean=32.32, paper="cen", row="cen_r101", args=protocol, quirks={}, inside=inside)
     (folder / "metrics.jsonl").write_text((folder / "metrics.jsonl").read_text().replace('"acc"', '"miou"'))
-    (root / "reproductions").mkdir()
-    target = root / "reproductions" / "records"
-    (root / "runs").rename(target)
-    return target / "a"
+    target = root / "reproductions" / "records" / "table2_cen_standin" / "cen_r101.jsonl"
+    put(target, [line_of(read_run(folder), folder)])
+    return target
 
 
 def run(root, *flags):
-    pages.main(["--root", str(root), *flags])
+    record.main(["--root", str(root), *flags])
 
 
 def check_fails(root, capsys):
@@ -66,7 +68,7 @@ def test_check_changes_nothing(root, capsys):
     assert (root / "README.md").read_text() == before
 
 
-def test_committed_record_appears_in_the_standin_table_alone(root, record):
+def test_committed_record_appears_in_the_standin_table_alone(root, committed):
     run(root)
     text = (root / "cen" / "README.md").read_text()
     reported, standins = re.findall(r"<!-- table:\S+ -->(.*?)<!-- /table -->", text, re.DOTALL)
@@ -74,13 +76,13 @@ def test_committed_record_appears_in_the_standin_table_alone(root, record):
     assert "| cen_r101 | clean | 32.32 (1) | 1 |" in standins
     assert "33.33" not in reported
     assert "33.33" not in (root / "README.md").read_text()
-    assert "| cen_r101 | reproductions/records (1) |" in standins
+    assert "| cen_r101 | reproductions/records/table2_cen_standin/cen_r101.jsonl (1) |" in standins
     assert str(root) not in text
 
 
-def test_record_that_is_not_whole_is_an_error(root, record):
-    (record / "metrics.jsonl").write_text("")
-    with pytest.raises(UserError, match=r"records/a: metrics\.jsonl has no final test line"):
+def test_record_that_is_not_whole_is_an_error(root, committed):
+    committed.write_text(json.dumps({**json.loads(committed.read_text()), "finals": {}}) + "\n")
+    with pytest.raises(UserError, match=r"cen_r101\.jsonl: line 1: record has no folder or no finals"):
         run(root)
 
 
@@ -101,4 +103,4 @@ def test_wrong_marks_are_named(root, text, message):
 
 
 def test_readmes_of_this_repository_are_up_to_date():
-    run(pages.ROOT, "--check")
+    run(record.ROOT, "--check")
