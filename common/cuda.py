@@ -1,75 +1,22 @@
-"""Where a script runs: --gpu, seeds, precision, and the processes of torchrun."""
+"""Where a script runs: --gpu, the processes behind it, seeds and precision."""
 
 import contextlib
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
-from torch import Tensor
 
 from common.errors import UserError
+from common.processes import Processes, process_group, processes
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-@dataclass(frozen=True)
-class Processes:
-    """This process among those that torchrun started; alone: rank 0 of 1."""
-
-    rank: int = 0
-    world: int = 1
-    local_rank: int = 0
-
-    @property
-    def first(self) -> bool:
-        """Whether this is rank 0, the one that writes and prints."""
-        return self.rank == 0
-
-    def sum(self, tensor: Tensor) -> Tensor:
-        """The tensor summed over all processes, in place."""
-        if self.world > 1:
-            dist.all_reduce(tensor)
-        return tensor
-
-    def gather(self, value: object) -> list[object]:
-        """The small value of every process, in the order of the ranks."""
-        if self.world == 1:
-            return [value]
-        values: list[object] = [None] * self.world
-        dist.all_gather_object(values, value)
-        return values
-
-    def gather_rows(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """Arrays (N, ...) in order, of whose N rows each process has every world-th one, from its rank on.
-
-        arrays: this process's rows; nothing where it has none.
-        """
-        shares = [share for share in self.gather(arrays) if share]
-        rows = [rank + self.world * np.arange(len(share[0])) for rank, share in enumerate(shares)]
-        order = np.argsort(np.concatenate(rows))
-        return [np.concatenate(parts)[order] for parts in zip(*shares, strict=True)]
-
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.world > 1:
-            dist.barrier()
-
-
-def processes() -> Processes:
-    """Read torchrun's environment."""
-    return Processes(*(int(os.environ.get(key, default)) for key, default in _TORCHRUN.items()))
-
-
-_TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
-
-
-def select_device(gpu: list[int], procs: Processes) -> torch.device:
+def select_device(gpu: Sequence[int], procs: Processes) -> torch.device:
     """The device of this process for `--gpu I ...`.
 
     -1 is the CPU. Without any CUDA device everything runs on the CPU, after one line that says so. Under
@@ -92,7 +39,7 @@ def select_device(gpu: list[int], procs: Processes) -> torch.device:
     return device
 
 
-def _check_devices(ids: list[int]) -> None:
+def _check_devices(ids: Sequence[int]) -> None:
     count = torch.cuda.device_count()
     for index in ids:
         if not 0 <= index < count:
@@ -100,7 +47,7 @@ def _check_devices(ids: list[int]) -> None:
             raise UserError(f"--gpu {index}: no such CUDA device; there are: {there}; -1 is the CPU")
 
 
-def start_again_with_torchrun(gpu: list[int], module: str, argv: list[str]) -> None:
+def start_again_with_torchrun(gpu: Sequence[int], module: str, argv: list[str]) -> None:
     """Replace this process by torchrun, one process for each id, where --gpu names several CUDA devices.
 
     Does nothing on a machine without CUDA, for a single id or -1, or when torchrun has started this process.
@@ -115,20 +62,9 @@ def start_again_with_torchrun(gpu: list[int], module: str, argv: list[str]) -> N
 
 
 @contextlib.contextmanager
-def process_group(device: torch.device, procs: Processes) -> Iterator[None]:
-    """The group of torchrun's processes: nccl on CUDA, gloo on the CPU; nothing for a single process."""
-    if procs.world == 1:
-        yield
-        return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
-
-
-@contextlib.contextmanager
-def launched(gpu: list[int], precision: str, module: str, argv: list[str]) -> Iterator[tuple[torch.device, Processes]]:
+def launched(
+    gpu: Sequence[int], precision: str, module: str, argv: list[str]
+) -> Iterator[tuple[torch.device, Processes]]:
     """Where a command does its work: the device of this process, inside the group of all of them.
 
     Several ids start the command again under torchrun (`start_again_with_torchrun`). Raises UserError for a device
@@ -157,28 +93,11 @@ def seed_everything(seed: int) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def random_states(device: torch.device, procs: Processes) -> list[dict[str, Tensor]]:
-    """State of torch's generators in every process: the CPU's and, on CUDA, the device's."""
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return procs.gather(state)
-
-
-def set_random_state(states: Sequence[Mapping[str, Tensor]], procs: Processes) -> None:
-    """Put back this process's own of what `random_states` returned, perhaps with another number of processes."""
-    state = states[procs.rank % len(states)]
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"])
-
-
-def fitting_device(size: int, device: torch.device) -> torch.device:
-    """Where data of so many bytes are kept: on a CUDA device in at most half of what is free there, else on the CPU."""
-    if device.type != "cuda":
-        return device
-    free, _ = torch.cuda.mem_get_info(device)
-    return device if size <= free / 2 else torch.device("cpu")
+def seed_apart(seed: int, procs: Processes) -> None:
+    """Give every process but the first draws of its own, so that each drops out other units; call it behind the
+    construction of the model, which all processes must draw alike."""
+    if procs.rank > 0:
+        torch.manual_seed(seed + procs.rank)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

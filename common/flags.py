@@ -1,8 +1,10 @@
 """The flags that every training and evaluation script gets beside its published ones."""
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from common.errors import UserError
 
@@ -46,12 +48,51 @@ def add_run_flags(parser: argparse.ArgumentParser, quirks: list[Quirk]) -> None:
     add("--compile", action="store_true", help="torch.compile the model: same arithmetic, other rounding")
     add("--max-steps", type=positive, metavar="N", help="end every epoch after N steps; the run is marked as shortened")
     add("--overwrite", action="store_true", help="start anew in a run folder that holds another run")
+    add(
+        "--weights-are-published",
+        action="store_true",
+        help="your word that the weights given are the published ones; needed where their hash is not known here",
+    )
     add("--row", metavar="ID", help="the reported row that this run reproduces (set by the table scripts)")
     add("--quirk", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="see --list-quirks")
     add("--list-quirks", action=_ListQuirks, quirks=quirks, help="every quirk with its default and effect")
 
 
-def parse_quirks(given: list[str], quirks: list[Quirk]) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What the flags that every script has come to. A script's own settings inherit from it, a field for each flag.
+
+    FREE: fields that may differ between an interrupted run and the one that goes on with it, since they change no
+    number. `quirk` is what was typed; what it comes to is compared as `quirks`.
+    """
+
+    gpu: tuple[int, ...]  # CUDA devices; -1 is the CPU
+    resume: str  # a checkpoint, "auto" (the run folder's last), or ""
+    run_dir: Path | None  # None: runs/<paper>/<script>/<name>
+    precision: str  # fp32, bf16 or fp16
+    channels_last: bool  # memory format of the model
+    compile: bool  # torch.compile the model
+    max_steps: int | None  # of an epoch; the run is then marked as shortened
+    overwrite: bool  # start anew in a folder that holds another run
+    weights_are_published: bool  # the user's word, for files whose hash is not known
+    row: str | None  # the reported row that the run reproduces
+    quirk: tuple[str, ...]  # NAME=VALUE as typed
+    quirks: Mapping[str, str]  # {name: choice} of every quirk of the script
+
+    FREE: ClassVar[frozenset[str]] = frozenset({"gpu", "resume", "run_dir", "overwrite", "row", "quirk"})
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, **completed: Any) -> Self:
+        """The settings of parsed flags. completed: values of fields that are no flag, or that the flags leave open."""
+        values = {**vars(args), **completed}
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+    def recorded(self) -> dict[str, Any]:
+        """{field: value} for run.json."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def parse_quirks(given: Sequence[str], quirks: Sequence[Quirk]) -> dict[str, str]:
     """{name: choice} for `--quirk NAME=VALUE ...`, defaults for the others. Raises UserError for unknown ones."""
     chosen = {quirk.name: quirk.choices[0] for quirk in quirks}
     choices = {quirk.name: quirk.choices for quirk in quirks}

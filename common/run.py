@@ -4,8 +4,7 @@ import json
 import os
 import sys
 import time
-from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -17,17 +16,13 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from common import provenance
-from common.checkpoint import safe_load, save_atomically
-from common.cuda import Processes, describe_device
+from common.cuda import autocast, describe_device
 from common.errors import UserError
-from common.hashing import sha256_of
+from common.flags import RunSettings
+from common.processes import Processes
+from common.run_checkpoints import RunCheckpoints
 
 Item = TypeVar("Item")
-
-# Flags that may differ between an interrupted run and the one that goes on with it: they do not change a number.
-# "quirk" is what was typed; what it comes to is compared as "quirks".
-FREE = {"gpu", "num_workers", "resume", "overwrite", "print_loss", "print_network", "save_image", "run_dir", "row"}
-FREE |= {"quirk", "cache"}
 
 
 class Run:
@@ -46,49 +41,54 @@ class Run:
         paper: str,
         script: str,
         name: str,
-        args: Namespace,
+        settings: RunSettings,
         device: torch.device,
         procs: Processes,
         command: str,
         facts: Mapping[str, object],
     ) -> None:
-        self.device, self.procs = device, procs
-        self.folder = args.run_dir or Path("runs") / paper / script / name
-        self.images, self.checkpoints = self.folder / "images", self.folder / "checkpoints"
-        self.last, self.previous = self.checkpoints / "last.pt", self.checkpoints / "previous.pt"
-        self.best = self.checkpoints / "best.pt"
+        self.device, self.procs, self.precision = device, procs, settings.precision
+        self.folder = settings.run_dir or Path("runs") / paper / script / name
+        self.images = self.folder / "images"
+        self.checkpoints = RunCheckpoints(self.folder / "checkpoints")
         self.facts: dict[str, Any] = {
             "paper": paper,
             "script": script,
             "name": name,
-            "row": args.row,
+            "row": settings.row,
             "command": command,
-            "args": {key: _plain(value) for key, value in vars(args).items()},
+            "args": {key: _plain(value) for key, value in settings.recorded().items()},
+            "quirks": dict(settings.quirks),
             "python": provenance.python_version(),
             "packages": provenance.package_versions(),
             "git": provenance.git_state(),
             "device": describe_device(device, procs),
-            "precision": args.precision,
-            "shortened": args.max_steps is not None,
+            "precision": settings.precision,
+            "deterministic": True,
+            "shortened": settings.max_steps is not None,
+            "weights": None,
+            "checkpoint": None,
             **facts,
         }
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(f"--run-dir {self.folder}: is a file, expected a folder")
-        self._auto = args.resume == "auto" and not args.overwrite
-        self._found = None if args.overwrite else _read_json(self.folder / "run.json")
-        saved = self.last.exists() or self.previous.exists()
-        self.finished = self._auto and self._found is not None and self._found.get("state") == "finished"
-        self.resumed = self._auto and saved and not self.finished
-        self._check_folder(args, saved)
+        self._auto = settings.resume == "auto" and not settings.overwrite
+        self._found = {} if settings.overwrite else _read_json(self.folder / "run.json")
+        self.finished = self._auto and self._found.get("state") == "finished"
+        self.resumed = self._auto and self.checkpoints.saved and not self.finished
+        if not settings.overwrite:
+            self._check_folder(settings.FREE)
+        if self.finished:
+            self.note(f"{self.folder}: already finished")
         self._samples, self._seconds = 0, 0.0
         self._purge_step: int | None = None
 
-    def _check_folder(self, args: Namespace, saved: bool) -> None:
-        if saved and self._found is None and not args.overwrite:
-            raise UserError(f"{self.folder}: holds checkpoints but no run.json; start anew with --overwrite")
-        if self._found is None:
+    def _check_folder(self, free: Collection[str]) -> None:
+        if not self._found:
+            if self.checkpoints.saved:
+                raise UserError(f"{self.folder}: holds checkpoints but no run.json; start anew with --overwrite")
             return
-        if not self._auto and (self._found.get("state") == "finished" or saved):
+        if not self._auto and (self._found.get("state") == "finished" or self.checkpoints.saved):
             state = "a finished run" if self._found.get("state") == "finished" else "an interrupted run"
             raise UserError(
                 f"{self.folder}: holds {state}; continue it with --resume auto, start anew with --overwrite, "
@@ -96,7 +96,7 @@ class Run:
             )
         if self.resumed or self.finished:
             before, now = self._found.get("args", {}), self.facts["args"]
-            changed = [key for key in now if key not in FREE and key in before and before[key] != now[key]]
+            changed = [key for key in now if key not in free and key in before and before[key] != now[key]]
             if changed:
                 key = changed[0]
                 flag = "quirk" if key == "quirks" else key.replace("_", "-")
@@ -111,12 +111,26 @@ class Run:
                     "back the same, or start anew with --overwrite"
                 )
 
+    @property
+    def last(self) -> Path:
+        """The checkpoint behind the last finished epoch."""
+        return self.checkpoints.last
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best epoch."""
+        return self.checkpoints.best
+
+    def autocast(self) -> torch.autocast:
+        """The precision that --precision asks for, as a context around a forward pass."""
+        return autocast(self.device, self.precision)
+
     def __enter__(self) -> "Run":
         self.procs.wait()  # all have looked at the folder before the first one changes it
         self._started = time.monotonic()
         if not self.procs.first:
             return self
-        for folder in (self.images, self.checkpoints):
+        for folder in (self.images, self.checkpoints.folder):
             folder.mkdir(parents=True, exist_ok=True)
         earlier = self._found if self.resumed else {}
         self.facts |= {
@@ -125,14 +139,15 @@ class Run:
             "state": "running",
             "why": None,
             "git_at_start": earlier.get("git_at_start", self.facts["git"]),
-            "weights": earlier.get("weights", self.facts.get("weights")),
-            "checkpoint": earlier.get("checkpoint", self.facts.get("checkpoint")),
-            "checkpoints": earlier.get("checkpoints", {}),
+            "weights": earlier.get("weights", self.facts["weights"]),
+            "checkpoint": earlier.get("checkpoint", self.facts["checkpoint"]),
+            "checkpoints": self.checkpoints.hashes,
             "resumed": [*earlier.get("resumed", []), _now()] if self.resumed else [],
         }
+        self.checkpoints.hashes.update(earlier.get("checkpoints", {}))
         self._earlier_seconds = earlier.get("wall_seconds", 0.0)
         if not self.resumed:
-            for stale in (*self.checkpoints.iterdir(), *self.images.iterdir(), *self.folder.glob("events.*")):
+            for stale in (*self.checkpoints.folder.iterdir(), *self.images.iterdir(), *self.folder.glob("events.*")):
                 stale.unlink()
         mode = "a" if self.resumed else "w"
         self._log = open(self.folder / "log.txt", mode)
@@ -220,49 +235,32 @@ class Run:
             self.board.add_scalar("train/samples_per_second", samples / seconds, epoch)
 
     def save(self, epoch: int, state: dict[str, Any], best: dict[str, Any] | None = None) -> None:
-        """Write last.pt (keeping the one before as previous.pt) and, if given, best.pt; by the first process.
+        """Write last.pt (keeping the one before as previous.pt) and, if given, best.pt; all processes wait for it.
 
         With the state goes how far log and metrics had come, so that a resumed run writes the same files.
         """
-        if not self.procs.first:
-            return
-        hashes = self.facts["checkpoints"]
-        if best is not None:
-            hashes["best.pt"] = save_atomically(best, self.best)
-        files = {"log": _synced_length(self._log), "metrics": _synced_length(self._metrics)}
-        progress = {"epoch": epoch, "samples": self._samples, "seconds": self._seconds}
-
-        def announce(digest: str) -> None:
-            kept = self.last.exists()
-            if kept:
-                hashes["previous.pt"] = hashes["last.pt"]
-            hashes["last.pt"] = digest
-            self._write_facts()
-            if kept:
-                os.replace(self.last, self.previous)
-
-        save_atomically({**state, "run": {**files, **progress}}, self.last, before_rename=announce)
+        if self.procs.first:
+            files = {"log": _synced_length(self._log), "metrics": _synced_length(self._metrics)}
+            progress = {"epoch": epoch, "samples": self._samples, "seconds": self._seconds}
+            self.checkpoints.write({**state, "run": {**files, **progress}}, best, self._write_facts)
+        self.procs.wait()
 
     def load_last(self) -> dict[str, Any]:
         """The state of the last intact checkpoint; log and metrics go back to where they were then.
 
         Raises UserError if neither last.pt nor previous.pt is intact.
         """
-        known = set((self._found or {}).get("checkpoints", {}).values())
-        for path in (self.last, self.previous):
-            digest = sha256_of(path) if path.exists() else None
-            if digest in known:
-                state = safe_load(path)
-                if self.procs.first:
-                    self.facts["checkpoints"][path.name] = digest
-                self._rewind(state["run"])
-                return state
-            if digest is not None:
-                self.note(f"{path}: damaged (its hash is not the one in run.json): falling back to the one before")
-                self.procs.wait()  # all have read it
-                if self.procs.first:
-                    path.unlink()  # or the next save would keep it in the place of the intact one
-        raise UserError(f"{self.checkpoints}: no intact checkpoint to resume from; start anew with --overwrite")
+        known = set(self._found.get("checkpoints", {}).values())
+        state, path, digest = self.checkpoints.load(known, self._drop_damaged)
+        self.checkpoints.hashes[path.name] = digest
+        self._rewind(state["run"])
+        return state
+
+    def _drop_damaged(self, path: Path) -> None:
+        self.note(f"{path}: damaged (its hash is not the one in run.json): falling back to the one before")
+        self.procs.wait()  # all have read it
+        if self.procs.first:
+            path.unlink()  # or the next save would keep it in the place of the intact one
 
     def _rewind(self, then: Mapping[str, Any]) -> None:
         self._samples, self._seconds, self._purge_step = then["samples"], then["seconds"], then["epoch"] + 1
@@ -275,16 +273,19 @@ class Run:
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return provenance.shown_path(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path) -> dict[str, Any]:
+    """Empty where there is no such file."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        return None
+        return {}
     except ValueError as error:
         raise UserError(f"{path}: damaged: {error}; start anew with --overwrite or another --run-dir") from error
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from common.cuda import Processes
 from common.errors import UserError
+from common.processes import Processes
 
 
 class RememberedRun:

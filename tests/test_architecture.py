@@ -143,7 +143,7 @@ def test_imports_follow_the_arrows():
         ("common/a.py", "import cen.exchange", "cen.exchange"),
         ("common/a.py", "from reproductions import compare", "reproductions"),
         ("common/a.py", "import torch, os, igm as idea", "igm"),
-        ("common/readers/a.py", "def f():\n    if True:\n        from xnorm.model import Net", "xnorm.model"),
+        ("common/datasets/a.py", "def f():\n    if True:\n        from xnorm.model import Net", "xnorm.model"),
         ("common/a.py", "import importlib\nimportlib.import_module('dynmm.gate')", "dynmm.gate"),
         ("common/a.py", "from importlib import import_module\nimport_module('ucrn')", "ucrn"),
         ("common/a.py", "from importlib import import_module as load\nload('ucrn')", "ucrn"),
@@ -164,7 +164,7 @@ def test_planted_import_is_caught(tmp_path, file, text, module):
     ("file", "text"),
     [
         ("common/a.py", "import torch\nfrom common import run\nfrom . import b\nimport census"),
-        ("common/readers/a.py", "from ..errors import UserError\nfrom .images import read"),
+        ("common/datasets/a.py", "from ..errors import UserError\nfrom .images import read"),
         (
             "cen/deep/a.py",
             "from common.run import Run\nimport cen.exchange\nfrom ..exchange import f\nimport os",

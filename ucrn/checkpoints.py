@@ -1,6 +1,5 @@
 """Saved models of UCRN: ours, and the whole pickled modules that the published script leaves."""
 
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,8 @@ from torch import Tensor
 
 from common.checkpoint import ForbiddenGlobalError, load_published, safe_load
 from common.errors import UserError
-from common.hashing import sha256_of
 from common.module_pickles import load_module_state
-from common.provenance import shown_path
+from common.published_weights import checkpoint_facts
 from ucrn.model import MODALITIES, UCRN
 
 # Stands in every checkpoint that this script writes, so that none is taken for a published one.
@@ -33,15 +31,15 @@ def content(model: UCRN) -> dict[str, Any]:
     return {"model": model.state_dict(), "made_by": MADE_BY}
 
 
-def saved_model(args: Namespace, given: str | None) -> Path:
-    """The file of --resume or --pretrain: a path, or a name in pre_trained_models; by default <name>_<MODEL>.pt there.
+def saved_model(given: str | None, run_name: str, model_name: str = "UCRN") -> Path:
+    """The file of --resume or --pretrain: a path, or a name in pre_trained_models; by default <run>_<MODEL>.pt there.
 
     Raises UserError if there is none.
     """
     if given and Path(given).is_file():
         return Path(given)
-    path = FOLDER / (given or f"{args.name}_{args.model}.pt")
-    for candidate in (path, path.with_name(f"{path.name}.pt"), path.with_name(f"{path.stem}_{args.model}.pt")):
+    path = FOLDER / (given or f"{run_name}_{model_name}.pt")
+    for candidate in (path, path.with_name(f"{path.name}.pt"), path.with_name(f"{path.stem}_{model_name}.pt")):
         if candidate.is_file():
             return candidate
     raise UserError(
@@ -50,7 +48,7 @@ def saved_model(args: Namespace, given: str | None) -> Path:
     )
 
 
-def load_model(model: UCRN, path: Path) -> tuple[dict[str, Any], dict[str, object]]:
+def load_model(model: UCRN, path: Path, said_to_be_published: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Load a saved model, ours or published, into the bare network.
 
     Returns a checkpoint's content ({} for a published one), and what run.json says of the file.
@@ -58,7 +56,7 @@ def load_model(model: UCRN, path: Path) -> tuple[dict[str, Any], dict[str, objec
     """
     found, ours = _read(path)
     load_published(model, found["model"], path, _hint(found["model"], model))
-    return found if ours else {}, {"file": shown_path(path), "sha256": sha256_of(path), "ours": ours}
+    return found if ours else {}, checkpoint_facts(path, ours, said_to_be_published)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bool]:

@@ -1,6 +1,5 @@
 """The splits of CMU-MOSI or CMU-MOSEI as tensors, cleaned as published, and the order of training batches."""
 
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.cuda import Processes, fitting_device
+from common.datasets.cmu_mosei.reader import KEYS, MODALITIES, SentimentSplit, clean_audio, read_sentiment_file
 from common.errors import UserError
-from common.readers.cmu_mosei import KEYS, MODALITIES, SentimentSplit, clean_audio, read_sentiment_file
-from common.sampling import cut_batches, index_batches
+from common.processes import Processes
+from common.training.batches import cut_batches, fitting_device, index_batches
 
 FIELDS = {"l": "text", "a": "audio", "v": "vision"}
 
@@ -51,17 +50,17 @@ class Clips:
         return tuple(getattr(self, key)[chosen].to(device, non_blocking=True) for key in KEYS)
 
 
-def data_file(args: Namespace) -> Path:
-    """FOLDER/<dataset>_data.pkl with --aligned, else FOLDER/<dataset>_data_noalign.pkl."""
-    return args.data_path / f"{args.dataset}_data{'' if args.aligned else '_noalign'}.pkl"
+def data_file(folder: Path, dataset: str, aligned: bool) -> Path:
+    """FOLDER/<dataset>_data.pkl where aligned, else FOLDER/<dataset>_data_noalign.pkl."""
+    return folder / f"{dataset}_data{'' if aligned else '_noalign'}.pkl"
 
 
-def open_splits(args: Namespace) -> dict[str, SentimentSplit]:
+def open_splits(folder: Path, dataset: str, aligned: bool) -> dict[str, SentimentSplit]:
     """The file's splits. Raises UserError for a missing or damaged file, or lengths that --aligned does not expect."""
-    path = data_file(args)
+    path = data_file(folder, dataset, aligned)
     splits = read_sentiment_file(path, missing_hint="(see --data_path, --dataset and --aligned)")
     lengths = dict(zip(MODALITIES, splits["train"].lengths, strict=True))
-    if args.aligned and len(set(lengths.values())) > 1:
+    if aligned and len(set(lengths.values())) > 1:
         shown = ", ".join(f"{key} {length}" for key, length in lengths.items())
         raise UserError(f"{path}: steps are {shown}; --aligned expects the same number in all three")
     return splits
@@ -100,23 +99,28 @@ def _meta(split: SentimentSplit) -> list[tuple]:
     return [tuple(field.decode() if isinstance(field, bytes) else field for field in [*row, *missing]) for row in rows]
 
 
-def placed(data: Mapping[str, Clips], device: torch.device) -> dict[str, Clips]:
+def place(data: Mapping[str, Clips], device: torch.device) -> dict[str, Clips]:
     """The data on a GPU once, where it fits there; a batch is then a selection by index."""
-    if device.type != "cuda":
-        return dict(data)
-    size = sum(getattr(clips, key).nbytes for clips in data.values() for key in KEYS)
-    place = fitting_device(size, device)
-    return {
-        name: replace(clips, **{key: getattr(clips, key).to(place) for key in KEYS}) for name, clips in data.items()
-    }
+    home = fitting_device(sum(getattr(clips, key).nbytes for clips in data.values() for key in KEYS), device)
+    return {name: replace(clips, **{key: getattr(clips, key).to(home) for key in KEYS}) for name, clips in data.items()}
 
 
-def training_batches(args: Namespace, size: int, epoch: int, procs: Processes) -> list[np.ndarray]:
-    """Indices of an epoch's batches (epochs from 1), this process's share of each; the last one may be smaller."""
-    share = (procs.rank, procs.world, args.max_steps)
-    if args.official_order:
-        return cut_batches(official_order(size, epoch), args.batch_size, *share)
-    return index_batches(size, args.batch_size, args.seed, epoch, *share)
+def training_batches(
+    size: int,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    procs: Processes,
+    limit: int | None = None,
+    unseeded: bool = False,
+) -> list[np.ndarray]:
+    """Indices of an epoch's batches (epochs from 1), this process's share of each; the last one may be smaller.
+
+    unseeded: in the published order, whatever the seed. limit: as many batches at most.
+    """
+    if unseeded:
+        return cut_batches(official_order(size, epoch), batch_size, procs.rank, procs.world, limit)
+    return index_batches(size, batch_size, seed, epoch, procs.rank, procs.world, limit)
 
 
 def official_order(size: int, epoch: int) -> np.ndarray:

@@ -1,16 +1,14 @@
 """Evaluation: predictions of a whole split, its losses, and the gates that the modalities got."""
 
-from argparse import Namespace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from common.cuda import autocast
+from common.metrics.sentiment import sentiment_scores
 from common.run import Run
-from common.sentiment import sentiment_scores
 from ucrn.data import Clips
-from ucrn.losses import objective
+from ucrn.losses import Objective
 from ucrn.metrics import final_scores
 from ucrn.model import UCRN
 
@@ -37,7 +35,7 @@ class Evaluation(NamedTuple):
 
 
 @torch.inference_mode()
-def evaluate(args: Namespace, run: Run, model: UCRN, clips: Clips) -> Evaluation:
+def evaluate(model: UCRN, clips: Clips, objective: Objective, run: Run) -> Evaluation:
     """The model in eval mode on all clips, each of them once; several processes share them, and all get the result."""
     model.eval()
     procs = run.procs
@@ -45,17 +43,18 @@ def evaluate(args: Namespace, run: Run, model: UCRN, clips: Clips) -> Evaluation
     parts, sums = [], torch.zeros(3, device=run.device)
     for start in range(0, len(mine), BATCH):
         text, audio, vision, labels = clips.batch(mine[start : start + BATCH], run.device)
-        with autocast(run.device, args.precision):
+        with run.autocast():
             output = model(text, audio, vision)
-            gates = None if "sqil" in args.without else model.gates(output.refined)
-        sums += len(labels) * torch.stack(objective(output, labels, args.jsd, args.quirks["mjsd"] == "jsd"))
+            gates = model.gates(output.refined)
+        sums += len(labels) * torch.stack(objective(output, labels))
         refined = torch.stack(output.refined)  # (M, k, B, 30)
-        gates = refined.new_empty(0, *refined.shape[2:]) if gates is None else gates
         parts.append(
             (output.prediction[:, 0], labels[:, 0], output.fused, refined.permute(2, 0, 1, 3), gates.transpose(0, 1))
         )
     share = [torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)]
-    return Evaluation(*procs.gather_rows(*share), *(procs.sum(sums) / len(clips)).tolist())
+    prediction, truth, fused, refined, gates = procs.gather_rows(*share)
+    l1, mjsd, loss = (procs.sum(sums) / len(clips)).tolist()
+    return Evaluation(prediction, truth, fused, refined, gates, l1, mjsd, loss)
 
 
 def recorded(evaluation: Evaluation) -> dict[str, float]:

@@ -1,16 +1,21 @@
 """The command line of UCRN: the published flags with their defaults, then ours."""
 
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from common.errors import UserError
-from common.flags import Parser, Quirk, add_run_flags, boolean, parse_quirks, positive
+from common.flags import Parser, Quirk, RunSettings, add_run_flags, boolean, parse_quirks, positive
 from ucrn.model import MODALITIES, WIDTH
 
 DATASETS = {"mosei_senti": "cmu_mosei", "mosei": "cmu_mosei", "mosi": "cmu_mosi", "sims": "sims"}
 PARTS = ("urm", "sqil", "crm")
+RATES = ("attn_dropout", "attn_dropout_a", "attn_dropout_v", "relu_dropout", "res_dropout", "out_dropout")
+RATES += ("embed_dropout",)
 
 QUIRKS = [
     Quirk("mjsd", ("official", "jsd"), "the divergence of --jsd: unnormalised exponentials, or true Jensen-Shannon"),
@@ -25,8 +30,95 @@ QUIRKS = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(RunSettings):
+    """What a command line of UCRN comes to; what each field means in full, and its default, stands at its flag."""
+
+    f: str  # not used, nor are local_rank and ddp
+    local_rank: int
+    ddp: bool
+    model: str  # UCRN
+    vonly: bool  # vision, audio, language: which modalities are used
+    aonly: bool
+    lonly: bool
+    active: tuple[str, ...]  # the same as letters, in the order l, a, v
+    aligned: bool  # the file that is aligned by words
+    dataset: str  # first part of the file's name
+    use_bert: bool  # text features by `bert`
+    train_mode: str  # regression, or which scores are printed
+    data_path: Path
+    attn_dropout: float  # rates, 0 to 1
+    attn_dropout_a: float
+    attn_dropout_v: float
+    relu_dropout: float
+    embed_dropout: float
+    res_dropout: float
+    out_dropout: float
+    nlevels: int  # layers of every encoder
+    num_heads: int
+    attn_mask: bool  # refinement attends to the past alone
+    temp_proj: int  # steps that the temporal projection leaves; 0: the last step
+    batch_size: int  # clips, over all processes
+    clip: float  # largest norm of the gradient
+    lr: float
+    optim: str  # a class of torch.optim
+    num_epochs: int
+    when: int  # epochs without progress that the plateau schedule bears
+    batch_chunk: int  # parts of a backward pass
+    pretrain: str | None  # weights to start from
+    jsd: bool  # the divergence between modalities is part of the loss
+    schedule: str
+    base_lr: float  # CyclicLR
+    max_lr: float
+    step_up: int
+    lr_stepper: str  # warmup
+    stepper_size: int  # epochs
+    warm_epoch: int
+    log_interval: int  # batches between progress lines
+    seed: int
+    no_cuda: bool
+    name: str  # of the run
+    visualize: bool  # test a saved model
+    vis_dir: Path
+    without: tuple[str, ...]  # parts of the network that are left out
+    positions: bool  # sinusoids in every encoder
+    bert: Path | None  # folder
+    bert_length: int  # tokens read of raw_text
+    official_order: bool  # batches in the order of an unseeded generator
+    robustness: bool  # also test with modalities missing and noise
+
+    @property
+    def true_js(self) -> bool:
+        """The divergence of --jsd is a true Jensen-Shannon divergence."""
+        return self.quirks["mjsd"] == "jsd"
+
+    @property
+    def swapped_f1(self) -> bool:
+        """The final F1 has prediction and truth in each other's place, as published."""
+        return self.quirks["final_f1"] == "official"
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """What the network is built with, by the names of its arguments."""
+        same = ("temp_proj", "num_heads", "positions", "without", *RATES)
+        causal = self.attn_mask and self.quirks["causal"] == "official"
+        return {name: getattr(self, name) for name in same} | {"layers": self.nlevels, "attn_mask": causal}
+
+
+def read_flags(argv: Sequence[str]) -> Settings:
+    """The settings of a command line. Raises UserError naming the flag that does not fit."""
+    args = parser().parse_args(argv)
+    args.model, args.dataset = args.model.upper().strip(), args.dataset.lower().strip()
+    _check(args)
+    active = tuple(modality for modality in MODALITIES if getattr(args, f"{modality}only"))
+    if not active:
+        raise UserError("unknown partial mode type: no modality; give --lonly, --aonly, --vonly, or all three")
+    gpu = [-1] if args.no_cuda else args.gpu
+    return Settings.of(args, active=active, gpu=gpu, quirks=parse_quirks(args.quirk, QUIRKS))
+
+
 def parser() -> Parser:
-    """All flags; `resolve` completes the parsed ones."""
+    """All flags; `read_flags` completes the parsed ones."""
     p = Parser(prog="python -m ucrn.main", description="Train or test UCRN on CMU-MOSI and CMU-MOSEI.")
     add = p.add_argument
     add("-f", default="", help="not used, as published")
@@ -91,22 +183,17 @@ def _switch() -> dict:
     return {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"}
 
 
-def resolve(args: Namespace) -> Namespace:
-    """Check the values; sets `active` (of l, a, v), `quirks`, and the device of --no_cuda. Raises UserError."""
-    args.model, args.dataset = args.model.upper().strip(), args.dataset.lower().strip()
+def _check(args: Namespace) -> None:
     if args.model != "UCRN":
         raise UserError(f"--model {args.model}: no such model; expected UCRN")
     if args.dataset not in DATASETS:
         raise UserError(f"--dataset {args.dataset}: expected one of {', '.join(DATASETS)}")
-    args.active = [modality for modality in MODALITIES if getattr(args, f"{modality}only")]
-    if not args.active:
-        raise UserError("unknown partial mode type: no modality; give --lonly, --aonly, --vonly, or all three")
     if WIDTH % args.num_heads:
         raise UserError(f"--num_heads {args.num_heads}: expected a divisor of {WIDTH}")
     for flag in ("nlevels", "temp_proj", "when", "warm_epoch"):
         if getattr(args, flag) < 0:
             raise UserError(f"--{flag} {getattr(args, flag)}: expected 0 or more")
-    for flag in (name for name in vars(args) if "dropout" in name):
+    for flag in RATES:
         if not 0 <= getattr(args, flag) <= 1:
             raise UserError(f"--{flag} {getattr(args, flag)}: expected a rate of 0 to 1")
     optimizer = getattr(torch.optim, args.optim, None)
@@ -118,6 +205,3 @@ def resolve(args: Namespace) -> Namespace:
         raise UserError("--use_bert: name the folder of a BERT with --bert DIR")
     if args.visualize and args.resume == "auto":
         raise UserError("--visualize --resume auto: name the checkpoint to test")
-    args.gpu = [-1] if args.no_cuda else args.gpu
-    args.quirks = parse_quirks(args.quirk, QUIRKS)
-    return args

@@ -1,5 +1,6 @@
 """The training objective of UCRN: L1 of the sentiment, plus the divergence between the refined modalities."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
@@ -16,14 +17,18 @@ class Losses(NamedTuple):
     total: Tensor
 
 
-def objective(output: Output, labels: Tensor, jsd: bool, true_js: bool, batch: float | None = None) -> Losses:
-    """L1 + MJS with `jsd`, else L1 (weight 1).
+@dataclass(frozen=True)
+class Objective:
+    """L1 + MJS with `jsd`, else L1 (weight 1). true_js: MJS is a true Jensen-Shannon divergence."""
 
-    labels (B, 1). batch: what both means are divided by in the place of B; several processes give the size of the
-    whole batch over their number, so that their average is the mean over all of it.
-    """
-    share = len(labels) / (batch or len(labels))
-    l1 = share * (output.prediction.float() - labels).abs().mean()
-    features = [h.float() for h in output.refined]
-    mjsd = share * multimodal_divergence(features if jsd else [h.detach() for h in features], true_js)
-    return Losses(l1, mjsd, l1 + mjsd if jsd else l1)
+    jsd: bool
+    true_js: bool = False
+
+    def __call__(self, output: Output, labels: Tensor, batch: float | None = None) -> Losses:
+        """labels (B, 1). batch: what both means are divided by in the place of B; several processes give the size of
+        the whole batch over their number, so that their average is the mean over all of it."""
+        share = len(labels) / (batch or len(labels))
+        l1 = share * (output.prediction.float() - labels).abs().mean()
+        features = [h.float() for h in output.refined]
+        mjsd = share * multimodal_divergence(features if self.jsd else [h.detach() for h in features], self.true_js)
+        return Losses(l1, mjsd, l1 + mjsd if self.jsd else l1)

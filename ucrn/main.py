@@ -12,21 +12,22 @@ the epoch that the test set itself selected as published, and of the one that th
 """
 
 import sys
-from argparse import Namespace
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from common.checkpoint import load_published
-from common.cuda import Processes, launched, seed_everything
+from common.cuda import launched, seed_apart, seed_everything
 from common.errors import run_main
+from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
 from ucrn.checkpoints import load_model, saved_model
-from ucrn.data import Clips, check_finite, clips_of, open_splits, placed
-from ucrn.flags import DATASETS, parser, resolve
+from ucrn.data import Clips, check_finite, clips_of, open_splits, place
+from ucrn.final import test_saved
+from ucrn.flags import DATASETS, Settings, read_flags
 from ucrn.model import MODALITIES, UCRN
-from ucrn.test_mode import test_saved
 from ucrn.train import build_optimizer, train
 
 MODULE = "ucrn.main"
@@ -35,79 +36,80 @@ MODULE = "ucrn.main"
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
-    args = resolve(parser().parse_args(argv))
-    with launched(args.gpu, args.precision, MODULE, argv) as (device, procs):
-        refine(args, argv, device, procs)
+    settings = read_flags(argv)
+    with launched(settings.gpu, settings.precision, MODULE, argv) as (device, procs):
+        train_or_test(settings, command_line(MODULE, argv), device, procs)
 
 
-def refine(args: Namespace, argv: list[str], device: torch.device, procs: Processes) -> None:
-    """Open and check all that the flags name, and only then enter the run folder to train or test."""
-    seed_everything(args.seed)
-    splits = open_splits(args)
-    facts = {"seed": args.seed, "quirks": args.quirks, "evaluate": args.visualize, "deterministic": True}
-    facts["dataset"] = describe_dataset(
-        DATASETS[args.dataset], [splits["test"]] if args.visualize else list(splits.values())
-    )
-    texts = {}
-    if args.use_bert:
-        from ucrn.text_features import bert_features  # its import takes several seconds, which others need not wait for
-
-        texts = bert_features(args, splits, device, facts)
-    data = {name: clips_of(split, texts.get(name)) for name, split in splits.items()}
-    for name, clips in data.items():
-        check_finite(clips, splits[name], args.active)
-    model = build(args, data["train"])
-    build_optimizer(args, model)  # one that cannot be built is told before the run folder is touched
-    run = Run("ucrn", "main", args.name, args, device, procs, command_line(MODULE, argv), facts)
+def train_or_test(settings: Settings, command: str, device: torch.device, procs: Processes) -> None:
+    """Open and check all that the settings name, and only then enter the run folder to train or test."""
+    seed_everything(settings.seed)
+    data, facts = open_data(settings, device)
+    clips = data["train"]
+    model = UCRN(clips.widths, clips.lengths, settings.active, **settings.network)
+    build_optimizer(model, settings.optim, settings.lr)  # one that cannot be built is told before anything is written
+    run = Run("ucrn", "main", settings.name, settings, device, procs, command, facts)
     if run.finished:
-        run.note(f"{run.folder}: already finished")
         return
-    ours = None if run.resumed else starting_point(args, model, run)
-    data = placed(data, device)
+    start = None if run.resumed else starting_point(settings, model, run.facts)
+    data = place(data, device)
     with run:
         if run.resumed:
             last = run.load_last()
             load_published(model, last["model"], run.last)
-            ours = last["ours"]
-        elif procs.first:
-            introduce(args, run, model, data)
-        model.to(device)
-        if procs.rank > 0:
-            torch.manual_seed(args.seed + procs.rank)  # every process drops out on its own
-        if args.visualize:
-            test_saved(args, run, model, data)
+            start = last["ours"]
         else:
-            train(args, run, model, data, ours)
+            introduce(settings, run, model, data)
+        model.to(device)
+        seed_apart(settings.seed, procs)
+        if settings.visualize:
+            test_saved(settings, run, model, data)
+        else:
+            train(settings, run, model, data, start)
 
 
-def build(args: Namespace, clips: Clips) -> UCRN:
-    """The network for these clips, as the flags describe it."""
-    causal = args.attn_mask and args.quirks["causal"] == "official"
-    names = ("temp_proj", "num_heads", "attn_dropout", "attn_dropout_a", "attn_dropout_v", "relu_dropout")
-    names += ("res_dropout", "out_dropout", "embed_dropout", "positions", "without")
-    options = {name: getattr(args, name) for name in names}
-    return UCRN(clips.widths, clips.lengths, args.active, layers=args.nlevels, attn_mask=causal, **options)
+def open_data(settings: Settings, device: torch.device) -> tuple[dict[str, Clips], dict[str, Any]]:
+    """The three splits, checked, and what run.json says of them and of the BERT that has read their texts."""
+    splits = open_splits(settings.data_path, settings.dataset, settings.aligned)
+    shown = [splits["test"]] if settings.visualize else list(splits.values())
+    facts: dict[str, Any] = {"seed": settings.seed, "evaluate": settings.visualize}
+    facts["dataset"] = describe_dataset(DATASETS[settings.dataset], shown)
+    texts = {}
+    if settings.bert is not None and settings.use_bert:
+        from ucrn.text_features import bert_features  # its import takes several seconds, which others need not wait for
+
+        texts, facts["weights"] = bert_features(
+            settings.bert, settings.bert_length, splits, device, settings.weights_are_published
+        )
+    data = {name: clips_of(split, texts.get(name)) for name, split in splits.items()}
+    for name, clips in data.items():
+        check_finite(clips, splits[name], settings.active)
+    return data, facts
 
 
-def starting_point(args: Namespace, model: UCRN, run: Run) -> Mapping | None:
-    """Load what --visualize, --resume PATH or --pretrain name; returns what training goes on from, if it is ours."""
-    resumed = args.resume if args.resume != "auto" else ""
-    given = resumed or args.pretrain
-    if not (args.visualize or given):
+def starting_point(settings: Settings, model: UCRN, facts: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Load what --visualize, --resume PATH or --pretrain name; returns what training goes on from, if it is ours.
+
+    facts: gets what run.json says of the file.
+    """
+    resumed = settings.resume if settings.resume != "auto" else ""
+    given = resumed or settings.pretrain
+    if not (settings.visualize or given):
         return None
-    content, run.facts["checkpoint"] = load_model(model, saved_model(args, given))
-    return content.get("ours") if resumed and not args.visualize else None
+    path = saved_model(given, settings.name, settings.model)
+    content, facts["checkpoint"] = load_model(model, path, settings.weights_are_published)
+    return content.get("ours") if resumed and not settings.visualize else None
 
 
-def introduce(args: Namespace, run: Run, model: UCRN, data: Mapping[str, Clips]) -> None:
+def introduce(settings: Settings, run: Run, model: UCRN, data: Mapping[str, Clips]) -> None:
     """The head of the log: command, data, network."""
     run.print(run.facts["command"])
     for name, clips in data.items():
         cleaned = f", {clips.cleaned} values of -inf in the audio set to 0" if clips.cleaned else ""
-        run.print(f"{args.dataset} {name}: {len(clips)} clips{cleaned}")
+        run.print(f"{settings.dataset} {name}: {len(clips)} clips{cleaned}")
     sizes = zip(MODALITIES, data["test"].lengths, data["test"].widths, strict=True)
     shown = (f"{modality} {length} x {width}" for modality, length, width in sizes)
-    run.print(f"{'aligned' if args.aligned else 'unaligned'}: {', '.join(shown)}; in use: {' '.join(model.active)}")
+    run.print(f"{'aligned' if settings.aligned else 'unaligned'}: {', '.join(shown)}; in use: {' '.join(model.active)}")
     run.print(f"parameters: {sum(parameter.numel() for parameter in model.parameters())}")
 
 

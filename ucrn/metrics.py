@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from common.sentiment import accuracy, class_accuracy, correlation, sentiment_scores, weighted_f1
+from common.metrics.sentiment import accuracy, class_accuracy, correlation, sentiment_scores, weighted_f1
 
 # Published name, ours (common.sentiment); printed after every epoch in this order and spacing.
 EPOCH_SCORES = {

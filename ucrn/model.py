@@ -99,7 +99,9 @@ class UCRN(nn.Module):
         return [self._refine_one(modality, sequences[modality]) for modality in self.active]
 
     def gates(self, refined: Sequence[Tensor]) -> Tensor:
-        """The SQIL gates (M, B, 30) of refined features."""
+        """The SQIL gates (M, B, 30) of refined features; (0, B, 30) without SQIL."""
+        if "sqil" in self.without:
+            return refined[0].new_empty(0, *refined[0].shape[1:])
         return torch.stack([getattr(self, f"{m}_quality").gate(h) for m, h in zip(self.active, refined, strict=True)])
 
     def _refine_one(self, modality: str, x: Tensor) -> Tensor:

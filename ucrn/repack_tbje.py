@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from common.datasets.cmu_mosei.reader import SPLITS, file_problems
 from common.errors import UserError, run_main
 from common.flags import Parser, positive
 from common.pickles import load_arrays_pickle, save_arrays_pickle
-from common.readers.cmu_mosei import SPLITS, file_problems
 from ucrn.word_vectors import embed, plain_words, read_word_vectors
 
 FILE_NAME = "mosei_senti_data_noalign.pkl"
@@ -127,7 +127,7 @@ def padded(sequences: list[np.ndarray], steps: int) -> np.ndarray:
 
 
 def pack(source: Source, vectors: dict[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
-    """The arrays of one split, as common.readers.cmu_mosei reads them."""
+    """The arrays of one split, as common.datasets.cmu_mosei.reader reads them."""
     blank = np.zeros((len(source.keys), 1, 1), np.float32)
     return {
         "text": embed(source.words, vectors, steps),

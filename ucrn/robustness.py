@@ -3,8 +3,6 @@
 The paper claims robustness against both; the published code has neither test, so what is damaged and how is ours.
 """
 
-from argparse import Namespace
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -12,21 +10,23 @@ import torch
 from common.run import Run
 from ucrn.data import FIELDS, Clips
 from ucrn.evaluate import evaluate, recorded
+from ucrn.losses import Objective
 from ucrn.model import UCRN
 
 NOISE_LEVELS = (0.5, 1.0, 2.0)
 SCORES = ("mae", "non0_acc2")
 
 
-def damaged_scores(args: Namespace, run: Run, model: UCRN, data: Mapping[str, Clips]) -> dict[str, float]:
+def damaged_scores(
+    model: UCRN, train: Clips, test: Clips, seed: int, objective: Objective, run: Run
+) -> dict[str, float]:
     """mae_no_l, mae_noise_0.5, ... on damaged test sets: each active modality missing in turn where there are others,
-    and each noise level on all of them."""
-    test = data["test"]
+    and each noise level on all of them. train: whose features say how large the noise is; seed: of the noise."""
     damaged = {f"no_{m}": without(test, m) for m in model.active} if len(model.active) > 1 else {}
-    damaged |= {f"noise_{level:g}": noisy(test, data["train"], level, args.seed) for level in NOISE_LEVELS}
+    damaged |= {f"noise_{level:g}": noisy(test, train, level, seed) for level in NOISE_LEVELS}
     scores = {}
     for name, clips in damaged.items():
-        found = recorded(evaluate(args, run, model, clips))
+        found = recorded(evaluate(model, clips, objective, run))
         scores |= {f"{score}_{name}": found[score] for score in SCORES}
     return scores
 

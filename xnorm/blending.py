@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from common.cuda import autocast
 from common.errors import UserError
 from common.run import Run
-from common.training import wrapped
+from common.training.step import distributed
 from xnorm.evaluate import on_device
 from xnorm.gradient_blending import HEADS, blending_weights
 from xnorm.losses import Objective, Output, cross_entropy
@@ -83,7 +83,7 @@ def estimate_head(
     in training, where a checkpoint was written in the middle of it.
     """
     copy = deepcopy(model)
-    net = wrapped(copy, run.device, run.procs, args.compile, find_unused_parameters=True)
+    net = distributed(copy, run.device, run.procs, args.compile, find_unused_parameters=True)
     optimizer, scaler = build_optimizer(args, copy), torch.amp.GradScaler(enabled=args.precision == "fp16")
     # Draws of their own: numbers of epochs behind those of the training.
     start = args.num_epochs + 1 + head * (args.num_gb_epochs + 2)

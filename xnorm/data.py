@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from common.cuda import Processes, available_cores
+from common.cuda import available_cores
+from common.datasets.epic_kitchens.reader import MODALITIES, EpicKitchens
 from common.errors import UserError
-from common.readers.epic_kitchens import MODALITIES, EpicKitchens
-from common.sampling import Draw, Share, ShuffledBatches
+from common.processes import Processes
+from common.training.batches import Draw, Share, ShuffledBatches
 from xnorm.frame_cache import EnlargedClips
 from xnorm.transforms import EvalTransform, TrainTransform, scale
 

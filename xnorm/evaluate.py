@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from common.cuda import Processes, autocast
-from common.readers.epic_kitchens import EpicKitchens
+from common.cuda import autocast
+from common.datasets.epic_kitchens.reader import EpicKitchens
+from common.metrics.classification import classification_scores
+from common.processes import Processes
 from common.run import Run
 from xnorm.data import Batch, evaluated_rows, evaluation_batches
 from xnorm.flags import class_names
 from xnorm.losses import final_logits
-from xnorm.scores import classification_scores, published_line
 
 
 @dataclass(frozen=True)
@@ -81,3 +82,8 @@ def test(args: Namespace, run: Run, model: nn.Module, test_set: TestSet, epoch: 
             f"loss {scores['loss']:.4f}  ({where}; {count} of {len(labels)} rows)"
         )
     return logits, labels
+
+
+def published_line(scores: dict[str, float | None]) -> str:
+    """The line that the published script prints after each evaluation; Acc is a fraction there."""
+    return f"Loss: {scores['loss']:.4f} Acc: {scores['acc'] / 100:.3f}"

@@ -6,7 +6,7 @@ from types import TracebackType
 import torch
 from torch import Tensor, nn
 
-from common.cuda import Processes
+from common.processes import Processes
 from xnorm.exchange_network import POINTS, ExchangeNetwork
 
 

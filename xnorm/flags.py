@@ -4,9 +4,9 @@ import math
 from argparse import Namespace
 from pathlib import Path
 
+from common.datasets.epic_kitchens.reader import VERBS
 from common.errors import UserError
 from common.flags import Parser, Quirk, add_run_flags, boolean, parse_quirks, positive
-from common.readers.epic_kitchens import VERBS
 from xnorm.checkpoints import published_name
 from xnorm.data import CSV_ROOT
 from xnorm.gradient_blending import PUBLISHED_WEIGHTS

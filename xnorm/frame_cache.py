@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from common.datasets.epic_kitchens.reader import EpicKitchens
 from common.errors import UserError
 from common.hashing import sha256_of
-from common.readers.epic_kitchens import EpicKitchens
 from xnorm.transforms import enlarge, smallest_side
 
 FACTS = "cache.json"

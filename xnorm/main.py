@@ -20,10 +20,11 @@ import torch
 from torch import nn
 
 from common.checkpoint import load_published
-from common.cuda import Processes, launched, seed_everything
+from common.cuda import launched, seed_everything
+from common.datasets.epic_kitchens.reader import EpicKitchens
 from common.errors import run_main
+from common.processes import Processes
 from common.provenance import command_line, describe_dataset
-from common.readers.epic_kitchens import EpicKitchens
 from common.run import Run
 from xnorm.checkpoints import load_model
 from xnorm.data import open_split

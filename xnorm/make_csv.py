@@ -19,10 +19,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.datasets.epic_kitchens.reader import COLUMNS, VERBS
 from common.errors import UserError, run_main
 from common.flags import Parser
 from common.hashing import sha256_of
-from common.readers.epic_kitchens import COLUMNS, VERBS
 
 KITCHENS = ("P01", "P08", "P22")
 SHORTEST = 16  # frames of a segment for training

@@ -8,8 +8,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from common.figures import save_figure
+from common.metrics.classification import confusion
 from common.run import Run
-from xnorm.scores import confusion
 
 STATISTICS = {"gamma": "mean |scale|", "beta": "mean |shift|"}
 

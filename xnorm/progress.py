@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from common.checkpoint import cpu_state
-from common.cuda import random_states, set_random_state
 from common.run import Run
+from common.training.state import random_states, set_random_state
 from xnorm.checkpoints import content
 from xnorm.schedule import BestAccuracy, EarlyStopping, ReduceLROnPlateau
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from common.cuda import autocast
-from common.losses import LossWatch
 from common.run import Run
-from common.training import share_buffers
+from common.training.loss_watch import LossWatch
+from common.training.step import share_buffers
 from xnorm.evaluate import on_device
 from xnorm.losses import Objective, Output
 

@@ -10,20 +10,20 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from common.cuda import Processes
-from common.readers.epic_kitchens import EpicKitchens
+from common.datasets.epic_kitchens.reader import EpicKitchens
+from common.metrics.classification import classification_scores
+from common.processes import Processes
 from common.run import Run
-from common.training import wrapped
+from common.training.step import distributed
 from xnorm.blending import EstimateBatches, estimated_weights, held_rows
 from xnorm.checkpoints import write_published
 from xnorm.data import evaluation_batches, training_batches
-from xnorm.evaluate import TestSet, logits_and_labels, test
+from xnorm.evaluate import TestSet, logits_and_labels, published_line, test
 from xnorm.exchange_statistics import ExchangeStatistics, encoders_of
 from xnorm.losses import objective
 from xnorm.pictures import write_confusion, write_curves, write_exchange
 from xnorm.progress import Progress
 from xnorm.schedule import plateau
-from xnorm.scores import classification_scores, published_line
 from xnorm.steps import build_optimizer, train_epoch
 
 
@@ -61,7 +61,7 @@ def train(args: Namespace, run: Run, model: nn.Module, batches: Batches, test_se
     progress.restore_random(run)
     gb_weights = estimated_weights(args, run, model, batches.estimate, progress)
     criterion = partial(objective, args=args, gb_weights=gb_weights)
-    net = wrapped(model, run.device, run.procs, args.compile)
+    net = distributed(model, run.device, run.procs, args.compile)
     optimizer = build_optimizer(args, model)
     scheduler, scaler = plateau(optimizer, args.when), torch.amp.GradScaler(enabled=args.precision == "fp16")
     progress.restore(optimizer, scheduler, scaler)

@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from cen.semantic_segmentation.flags import TRAIN_LIST, VAL_LIST, normalisation
 from cen.semantic_segmentation.transforms import TrainTransform, ValTransform
-from common.cuda import Processes, available_cores
+from common.cuda import available_cores
+from common.datasets.nyudv2.reader import NYUDv2
 from common.errors import UserError
-from common.readers.nyudv2 import NYUDv2
-from common.sampling import Draw, Share, ShuffledBatches
+from common.processes import Processes
+from common.training.batches import Draw, Share, ShuffledBatches
 
 
 class TrainingSamples(Dataset):

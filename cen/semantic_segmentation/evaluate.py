@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from cen.semantic_segmentation.flags import normalisation
 from cen.semantic_segmentation.pictures import validation_image, write_picture
 from cen.semantic_segmentation.streams import stream_names
-from common.cuda import Processes, autocast
-from common.metrics import ConfusionMatrix, SegmentationScores, segmentation_scores
+from common.cuda import autocast
+from common.metrics.segmentation import ConfusionMatrix, SegmentationScores, segmentation_scores
+from common.processes import Processes
 from common.run import Run
 
 

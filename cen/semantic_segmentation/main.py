@@ -24,8 +24,9 @@ from cen.semantic_segmentation.optimizers import ENCODER
 from cen.semantic_segmentation.pretrained import starting_point
 from cen.semantic_segmentation.train import train
 from common.checkpoint import load_published
-from common.cuda import Processes, launched, seed_everything
+from common.cuda import launched, seed_everything
 from common.errors import run_main
+from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
 

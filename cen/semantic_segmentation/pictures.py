@@ -13,8 +13,8 @@ from torch import Tensor
 from cen.semantic_segmentation.data import as_image
 from cen.semantic_segmentation.flags import normalisation
 from cen.semantic_segmentation.streams import stream_names
+from common.datasets.nyudv2.reader import CLASSES, palette
 from common.figures import save_figure
-from common.readers.nyudv2 import CLASSES, palette
 from common.run import Run
 
 SHOWN = 4  # validation samples in the pictures of a training run

@@ -7,7 +7,8 @@ import torch
 
 from cen.semantic_segmentation.evaluate import BestSeen, Validation
 from cen.semantic_segmentation.schedule import BestScore
-from common.cuda import Processes, set_random_state
+from common.processes import Processes
+from common.training.state import set_random_state
 
 
 class Progress:

@@ -20,10 +20,11 @@ from cen.semantic_segmentation.pretrained import MADE_BY
 from cen.semantic_segmentation.progress import Progress
 from cen.semantic_segmentation.scales import draw_exchange, record_scales
 from cen.semantic_segmentation.schedule import EpochPlan, epoch_plans
-from common.cuda import autocast, random_states
-from common.losses import LossWatch
+from common.cuda import autocast
 from common.run import Run
-from common.training import wrapped
+from common.training.loss_watch import LossWatch
+from common.training.state import random_states
+from common.training.step import distributed
 
 
 def train(
@@ -41,7 +42,7 @@ def train(
     behind whose epoch training goes on exactly as if it had never stopped.
     """
     slices = penalised_slices(model.named_parameters(), "bn2", penalised_parts(args))
-    net = wrapped(model, run.device, run.procs, args.compile, broadcast_buffers=not all(args.freeze_bn))
+    net = distributed(model, run.device, run.procs, args.compile, broadcast_buffers=not all(args.freeze_bn))
     pictures = ValidationPictures(run, args, len(val_batches.dataset))
     progress = Progress(start)
     optimizers, scaler = [], torch.amp.GradScaler(enabled=args.precision == "fp16")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.readers.nyudv2 import IGNORE
+from common.datasets.nyudv2.reader import IGNORE
 
 Sample = dict[str, np.ndarray]
 

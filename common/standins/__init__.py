@@ -1,1 +1,1 @@
-"""One file a dataset: writes a small, seeded, learnable stand-in in the dataset's official on-disk format."""
+"""Writes stand-ins: small, seeded, learnable data sets and weights in the official formats."""

@@ -1,1 +1,1 @@
-"""Reads every sample of a data set, and says what is there and what is wrong; one file a data set."""
+"""Reads every sample of a data set, and says what is there and what is wrong."""

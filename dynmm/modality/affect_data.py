@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.cuda import fitting_device
+from common.datasets.cmu_mosei.reader import SentimentSplit, clean_audio, read_sentiment_file
 from common.errors import UserError
 from common.provenance import describe_dataset
-from common.readers.cmu_mosei import SentimentSplit, clean_audio, read_sentiment_file
+from common.training.batches import fitting_device
 from dynmm.modality.batches import Batch
 
 FILES = {"mosei": "mosei_senti_data.pkl", "mosi": "mosi_raw.pkl"}

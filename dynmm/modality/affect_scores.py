@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from common.sentiment import accuracy, correlation, sentiment_scores
+from common.metrics.sentiment import accuracy, correlation, sentiment_scores
 from dynmm.modality.evaluate import Evaluation, Losses
 
 FRACTIONS = ("has0_f1", "non0_acc2", "non0_f1", "acc5", "acc7", "weighted_acc2")

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from common.cuda import Processes
 from common.errors import UserError
-from common.sampling import index_batches
+from common.processes import Processes
+from common.training.batches import index_batches
 
 
 class Batch(NamedTuple):

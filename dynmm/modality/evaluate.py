@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from common.cuda import Processes, autocast
+from common.cuda import autocast
+from common.processes import Processes
 from dynmm.gate import Gated
 from dynmm.modality.batches import Batch, Split, in_order, own_batches
 

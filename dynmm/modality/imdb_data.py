@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.datasets.mm_imdb.reader import MMIMDB, SPLITS
 from common.provenance import describe_dataset
-from common.readers.mm_imdb import MMIMDB, SPLITS
 from dynmm.modality.batches import Batch, fitting_device
 
 MODALITIES = ("text", "image")

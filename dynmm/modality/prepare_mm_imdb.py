@@ -32,10 +32,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from common.cuda import Processes, select_device
+from common.cuda import select_device
 from common.errors import UserError, run_main
 from common.files import replacing
 from common.flags import Parser, positive
+from common.processes import Processes
 from dynmm.modality.poster_features import poster_features, vgg_features
 from dynmm.modality.word_vectors import mean_vectors, read_word_vectors, words_of
 

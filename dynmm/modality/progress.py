@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from common.checkpoint import cpu_state
-from common.cuda import Processes, random_states, set_random_state
+from common.processes import Processes
 from common.run import Run
+from common.training.state import random_states, set_random_state
 from dynmm.modality.checkpoints import MADE_BY
 from dynmm.modality.early_stopping import EarlyStopping
 

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from common.checkpoint import load_published
-from common.cuda import Processes, launched, seed_everything
+from common.cuda import launched, seed_everything
+from common.processes import Processes
 from common.provenance import command_line, peak_memory, shown_path
 from common.run import Run
 from dynmm.modality.batches import Split

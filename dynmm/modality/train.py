@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from common.cuda import autocast
 from common.errors import UserError
-from common.losses import LossWatch
 from common.run import Run
-from common.training import share_buffers, wrapped
+from common.training.loss_watch import LossWatch
+from common.training.step import distributed, share_buffers
 from dynmm.gate import Gated
 from dynmm.modality.batches import Split, check_shares, shares, shuffled
 from dynmm.modality.evaluate import Inference, Losses, Task, evaluate
@@ -29,7 +29,7 @@ def train(
     begin; behind a checkpoint training goes on exactly as if it had never stopped.
     Raises UserError where no epoch was kept.
     """
-    net = wrapped(model, run.device, run.procs, args.compile, find_unused_parameters=hasattr(model, "gate"))
+    net = distributed(model, run.device, run.procs, args.compile, find_unused_parameters=hasattr(model, "gate"))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=args.lr, weight_decay=args.wd)
     scaler = torch.amp.GradScaler(enabled=args.precision == "fp16")

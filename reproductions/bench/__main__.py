@@ -10,8 +10,9 @@ from argparse import ArgumentParser
 
 import torch
 
-from common.cuda import Processes, select_device
+from common.cuda import select_device
 from common.errors import run_main
+from common.processes import Processes
 from reproductions.bench import cen, dynmm, ucrn, xnorm
 from reproductions.bench.timing import machine
 

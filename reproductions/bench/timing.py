@@ -7,7 +7,8 @@ from statistics import median
 
 import torch
 
-from common.cuda import Processes, describe_device
+from common.cuda import describe_device
+from common.processes import Processes
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from common.readers.epic_kitchens import EpicKitchens, part_folders, read_flow, read_rgb, sampled_frames
-from common.readers.epic_kitchens import frame_name as name_of
-from common.sampling import Draw
-from common.standins.epic_kitchens import write_epic_kitchens
+from common.datasets.epic_kitchens.reader import EpicKitchens, part_folders, read_flow, read_rgb, sampled_frames
+from common.datasets.epic_kitchens.reader import frame_name as name_of
+from common.datasets.epic_kitchens.standin import write_epic_kitchens
+from common.training.batches import Draw
 from reproductions.bench.timing import show, time_in_turn
 from xnorm.data import TrainingClips
 from xnorm.frame_cache import EnlargedClips

@@ -21,8 +21,8 @@ from cen.semantic_segmentation.pretrained import start_from_imagenet
 from cen.semantic_segmentation.scales import slimming_figures
 from cen.semantic_segmentation.schedule import BestScore, EpochPlan, epoch_plans
 from cen.semantic_segmentation.train import freeze_norms
-from common.metrics import ConfusionMatrix, segmentation_scores
-from common.readers.images import read_colour, read_depth, read_mask
+from common.datasets.images import read_colour, read_depth, read_mask
+from common.metrics.segmentation import ConfusionMatrix, segmentation_scores
 from golden_cases import Case
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from common.standins.nyudv2 import write_nyudv2
-from common.standins.weights import write_weights
+from common.datasets.nyudv2.standin import write_nyudv2
+from common.standins.weights.standin import write_weights
 from run_folders import assert_equal
 
 WIDTH = 4

@@ -12,7 +12,7 @@ from cen.semantic_segmentation.model import RefineNet
 from cen.semantic_segmentation.optimizers import ENCODER, parameter_groups, stage_optimizers, update
 from cen.semantic_segmentation.schedule import EpochPlan
 from cen.semantic_segmentation.train import train
-from common.metrics import SegmentationScores
+from common.metrics.segmentation import SegmentationScores
 
 DECAY = 0.1  # the published 1e-5 times the learning rate is too small to be seen in float32
 LR_ENC, LR_DEC, MOMENTUM = 0.05, 0.02, 0.75

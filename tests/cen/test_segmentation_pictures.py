@@ -9,9 +9,9 @@ from torch import nn
 from cen.semantic_segmentation import pictures as pictures_file
 from cen.semantic_segmentation.evaluate import evaluate
 from cen.semantic_segmentation.pictures import ValidationPictures, validation_image, write_picture
-from common.cuda import Processes
+from common.datasets.nyudv2.reader import CLASSES, palette
 from common.errors import UserError
-from common.readers.nyudv2 import CLASSES, palette
+from common.processes import Processes
 
 MEAN, STD = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)  # an input of v is drawn as v
 H, W = 4, 6

@@ -9,7 +9,7 @@ from cen.semantic_segmentation.evaluate import Validation
 from cen.semantic_segmentation.progress import Progress
 from cen.semantic_segmentation.schedule import BestScore, epoch_plans
 from cen.semantic_segmentation.train import finish
-from common.metrics import SegmentationScores
+from common.metrics.segmentation import SegmentationScores
 
 LR_ENC, LR_DEC = (3.0, 2.0, 1.0), (0.3, 0.2, 0.1)
 FRESH = {"epoch_start": 0, "best_val": 0.0}

@@ -8,7 +8,7 @@ from cen.semantic_segmentation import scales as scales_file
 from cen.semantic_segmentation.evaluate import BestSeen, Validation, report
 from cen.semantic_segmentation.scales import draw_exchange, exchange_scales, record_scales, slimming_figures
 from cen.semantic_segmentation.streams import stream_names
-from common.metrics import SegmentationScores
+from common.metrics.segmentation import SegmentationScores
 
 PUBLISHED = "Epoch %-4d %-7s   glob_acc=%-5.2f    mean_acc=%-5.2f    IoU=%-5.2f%s%s"
 

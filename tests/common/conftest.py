@@ -1,33 +1,38 @@
 """A small script's flags, and runs of it."""
 
-from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 
-from common.cuda import Processes
+from common.flags import Parser, RunSettings, add_run_flags
+from common.processes import Processes
 from common.run import Run
 
-FLAGS = {
-    "run_dir": None,
-    "row": None,
-    "precision": "fp32",
-    "max_steps": None,
-    "overwrite": False,
-    "resume": "",
-    "gpu": [-1],
-    "lr": 0.1,
-    "depths": [1, 2],
-}
+
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """The settings of a small script."""
+
+    lr: float = 0.1
+    depths: tuple[int, ...] = (1, 2)
+    paths: tuple[Path | str, ...] = ()
+    num_workers: int = 0
+    new_flag: int = 0
+    FREE: ClassVar[frozenset[str]] = RunSettings.FREE | {"num_workers"}
 
 
 @pytest.fixture
 def flags():
-    """Call it with a run folder (None: the default one) and changed flags; returns parsed arguments."""
+    """Call it with a run folder (None: the default one) and changed flags; returns settings."""
 
-    def parse(folder: Path | None, **changes: object) -> Namespace:
-        return Namespace(**{**FLAGS, "run_dir": folder, **changes})
+    def parse(folder: Path | None, **changes: object) -> Settings:
+        parser = Parser()
+        add_run_flags(parser, [])
+        given = {"run_dir": folder, "gpu": [-1], "quirks": {}, **changes}
+        return Settings.of(parser.parse_args([]), **given)
 
     return parse
 

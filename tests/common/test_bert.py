@@ -10,7 +10,7 @@ from transformers import BertConfig, BertModel
 
 from common.backbones.bert import BertTextEncoder, encode_texts, load_bert, weights_file
 from common.errors import UserError
-from common.standins.bert_folder import LAYERS, NAME, WIDTH, word_pieces, write_bert
+from common.standins.weights.bert_folder import LAYERS, NAME, WIDTH, word_pieces, write_bert
 
 TEXTS = ["a good movie", "no", "i never liked the story of this film"]
 

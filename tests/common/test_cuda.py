@@ -12,8 +12,9 @@ import torch.distributed as dist
 from torch import multiprocessing
 
 from common import cuda
-from common.cuda import Processes, select_device
+from common.cuda import select_device
 from common.errors import UserError
+from common.processes import Processes
 
 CPU = torch.device("cpu")
 

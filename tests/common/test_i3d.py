@@ -18,7 +18,7 @@ from common.backbones import i3d as i3d_module
 from common.backbones.i3d import I3D, STAGES, Inception, SamePool3d, Unit3D, same_padding, widths
 from common.backbones.i3d_weights import find_i3d_file, load_i3d
 from common.errors import UserError
-from common.standins.i3d_files import i3d_state
+from common.standins.weights.i3d_files import i3d_state
 
 NARROW = 16
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common.errors import UserError
-from common.losses import EVERY, LossWatch
+from common.training.loss_watch import EVERY, LossWatch
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 CONTEXT = "epoch 4, learning rate 0.1; last good checkpoint: runs/last.pt"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score, recall_score
 
-from common.metrics import ConfusionMatrix, SegmentationScores, segmentation_scores
+from common.metrics.segmentation import ConfusionMatrix, SegmentationScores, segmentation_scores
 
 IGNORED = 255
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common.cuda import Processes
+from common.processes import Processes
 
 
 @pytest.mark.parametrize(("world", "count"), [(1, 5), (2, 5), (3, 7), (4, 2)])

@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
+from common.datasets.cmu_mosei import reader
+from common.datasets.cmu_mosei.reader import clean_audio, read_sentiment_file
 from common.errors import UserError
 from common.hashing import sha256_of
 from common.provenance import describe_dataset
-from common.readers import cmu_mosei
-from common.readers.cmu_mosei import clean_audio, read_sentiment_file
 
 SIZES = {"train": 5, "valid": 2, "test": 3}
 FORMS = {"text": (4, 30), "audio": (7, 5), "vision": (6, 20)}
@@ -92,7 +92,7 @@ def test_further_arrays_with_a_row_for_each_clip_are_kept(path, content):
 
 def test_fingerprint_is_of_file_and_split_and_the_file_is_hashed_once(path, content, monkeypatch):
     hashed = []
-    monkeypatch.setattr(cmu_mosei, "sha256_of", lambda file: hashed.append(file) or sha256_of(file))
+    monkeypatch.setattr(reader, "sha256_of", lambda file: hashed.append(file) or sha256_of(file))
     splits = read(path, content)
     first = [split.fingerprint() for split in splits.values()]
     assert first == [f"{name}:{sha256_of(path)}" for name in SIZES]

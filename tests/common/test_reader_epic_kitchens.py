@@ -2,10 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from common.errors import UserError
-from common.provenance import describe_dataset
-from common.readers import epic_kitchens
-from common.readers.epic_kitchens import (
+from common.datasets.epic_kitchens import reader
+from common.datasets.epic_kitchens.reader import (
     COLUMNS,
     EpicKitchens,
     flow_range,
@@ -16,6 +14,8 @@ from common.readers.epic_kitchens import (
     read_rgb,
     read_segments,
 )
+from common.errors import UserError
+from common.provenance import describe_dataset
 
 HEADER = ",".join(COLUMNS)
 ROWS = ["P01_01_0,P01,P01_01,1,10,3", "P01_01_1,P01,P01_01,4,5,7"]
@@ -71,7 +71,7 @@ def test_item_holds_evenly_spread_frames_of_both_streams(data):
 
 def test_short_segments_repeat_frames_and_decode_each_once(data, monkeypatch):
     decoded = []
-    monkeypatch.setattr(epic_kitchens, "read_rgb", lambda path: decoded.append(path) or read_rgb(path))
+    monkeypatch.setattr(reader, "read_rgb", lambda path: decoded.append(path) or read_rgb(path))
     item = opened(data, num_frames=7)[1]
     assert item["rgb"][:, 0, 0, 0].tolist() == [4, 4, 4, 4, 4, 4, 5]
     assert item["flow"][:, 0, 0, 0].tolist() == [102, 102, 102, 102, 102, 102, 103]
@@ -242,6 +242,6 @@ def test_fingerprint_changes_with_what_is_read_alone(data):
 
 
 def test_describing_the_data_set_needs_no_decoding(data, monkeypatch):
-    monkeypatch.setattr(epic_kitchens, "_decode", None)
+    monkeypatch.setattr(reader, "_decode", None)
     facts = describe_dataset("epic_kitchens", [opened(data)])
     assert (facts["samples"], facts["standin"], len(facts["fingerprint"])) == ([2], False, 64)

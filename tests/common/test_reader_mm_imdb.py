@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from common.datasets.mm_imdb.reader import MMIMDB
 from common.errors import UserError
-from common.readers.mm_imdb import MMIMDB
 
 RNG = np.random.default_rng(0)
 SIZES = (5, 2, 3)

@@ -7,8 +7,8 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from common.datasets.nyudv2.reader import CLASSES, NYUDv2, palette, read_list
 from common.errors import UserError
-from common.readers.nyudv2 import CLASSES, NYUDv2, palette, read_list
 
 RNG = np.random.default_rng(0)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from common.cuda import Processes
 from common.errors import UserError
+from common.processes import Processes
 
 
 def read(folder):
@@ -220,7 +220,7 @@ def test_overwrite_starts_anew_and_leaves_nothing_of_the_old_record(make_run, fo
         run.save(5, {"weights": torch.ones(1)}, {"weights": torch.ones(1)})
         run.save(6, {"weights": torch.ones(1)})
     with make_run(folder, overwrite=True, lr=0.5) as run:
-        assert list(run.checkpoints.iterdir()) == []
+        assert list(run.checkpoints.folder.iterdir()) == []
         run.record(0, "valid", acc=1.0)
     assert (folder / "log.txt").read_text() == ""
     assert events(folder) == {"valid/acc": [(0, 1.0)]}

@@ -8,9 +8,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from common.cuda import Processes
 from common.errors import UserError
 from common.hashing import sha256_of
+from common.processes import Processes
 
 # A save moves the recorded hashes from name to name; after a kill or a fall-back the names are not those of the files.
 
@@ -80,11 +80,11 @@ def test_last_and_previous_are_kept_and_their_hashes_recorded(make_run, folder):
     with make_run(folder) as run:
         for epoch in range(3):
             run.save(epoch, weights(epoch), {"best": epoch} if epoch == 1 else None)
-    files = {path.name: torch.load(path, weights_only=True) for path in run.checkpoints.iterdir()}
+    files = {path.name: torch.load(path, weights_only=True) for path in run.checkpoints.folder.iterdir()}
     assert set(files) == {"last.pt", "previous.pt", "best.pt"}
     assert (files["last.pt"]["weights"][0], files["previous.pt"]["weights"][0]) == (2.0, 1.0)
     assert files["best.pt"] == {"best": 1}
-    assert read(folder)["checkpoints"] == {name: sha256_of(run.checkpoints / name) for name in files}
+    assert read(folder)["checkpoints"] == {name: sha256_of(run.checkpoints.folder / name) for name in files}
 
 
 def test_hash_stands_in_the_record_as_soon_as_the_file_has_its_name(make_run, folder):
@@ -108,7 +108,7 @@ def test_resume_auto_of_a_finished_run_is_told_that_it_is(make_run, folder):
 
 def test_half_written_checkpoint_is_none(make_run, folder):
     with suppress(Interruption), make_run(folder) as run:
-        (run.checkpoints / "last.pt.tmp").write_bytes(b"half")
+        (run.checkpoints.folder / "last.pt.tmp").write_bytes(b"half")
         raise Interruption
     assert not make_run(folder, resume="auto").resumed
     with make_run(folder) as run:
@@ -200,6 +200,9 @@ def test_changed_flag_of_a_finished_run_is_not_passed_over(make_run, folder):
 
 
 def test_flags_that_change_no_number_may_differ(make_run, interrupted, tmp_path):
+    record = read(interrupted)
+    del record["args"]["new_flag"]  # of a revision that did not have it yet
+    (interrupted / "run.json").write_text(json.dumps(record))
     interrupted.rename(tmp_path / "moved")
     assert make_run(tmp_path / "moved", resume="auto", gpu=[0], row="full", num_workers=3, new_flag=1).resumed
 
@@ -259,7 +262,7 @@ def test_full_disk_leaves_the_checkpoints_as_they_were(make_run, folder, monkeyp
         monkeypatch.setattr(torch, "save", write_half)
         with pytest.raises(OSError, match="No space left"):
             run.save(2, weights(2))
-    assert {name: sha256_of(run.checkpoints / name) for name in before} == before
+    assert {name: sha256_of(run.checkpoints.folder / name) for name in before} == before
 
 
 @pytest.mark.parametrize("renaming", [1, 2])
@@ -310,7 +313,7 @@ def test_checkpoints_without_a_record_are_an_error(make_run, interrupted):
         with pytest.raises(UserError, match=r"run: holds checkpoints but no run.json; start anew with --overwrite"):
             make_run(interrupted, resume=resume)
     with make_run(interrupted, overwrite=True) as run:
-        assert list(run.checkpoints.iterdir()) == []
+        assert list(run.checkpoints.folder.iterdir()) == []
 
 
 def test_overwrite_beside_resume_auto_starts_anew(make_run, interrupted):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
 from common.errors import UserError
-from common.sampling import Draw, Share, ShuffledBatches, cut_batches, index_batches
+from common.training.batches import Draw, Share, ShuffledBatches, cut_batches, index_batches
 
 
 def drawn(size, batch_size, seed=3, epoch=0, **kwargs):

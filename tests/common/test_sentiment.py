@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
-from common.sentiment import class_accuracy, sentiment_scores, weighted_accuracy, weighted_f1
+from common.metrics.sentiment import class_accuracy, sentiment_scores, weighted_accuracy, weighted_f1
 
 VALUES = st.one_of(st.floats(-5, 5, width=32), st.sampled_from([0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5]))
 PAIRS = st.integers(2, 30).flatmap(lambda n: st.tuples(*[arrays(np.float32, n, elements=VALUES)] * 2))

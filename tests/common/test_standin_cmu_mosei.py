@@ -5,13 +5,13 @@ from itertools import product
 import numpy as np
 import pytest
 
+from common.datasets.cmu_mosei import standin
+from common.datasets.cmu_mosei.reader import read_sentiment_file
+from common.datasets.cmu_mosei.standin import DECISIVE_TEXT, REACH, clip_arrays, write_cmu_mosei
+from common.datasets.sentences.clips import CUE_SHARE, NOISE, VALENCE, draw_signs, render_clip
+from common.datasets.sentences.plan import SUBSETS, ClipPlan, oracle_scores, plan_clip
 from common.errors import UserError
-from common.readers.cmu_mosei import read_sentiment_file
-from common.standins import cmu_mosei
 from common.standins.__main__ import main
-from common.standins.cmu_mosei import DECISIVE_TEXT, REACH, clip_arrays, write_cmu_mosei
-from common.standins.sentiment_clips import CUE_SHARE, NOISE, VALENCE, draw_signs, render_clip
-from common.standins.sentiment_plan import SUBSETS, ClipPlan, oracle_scores, plan_clip
 
 STEPS = (20, 20, 20)
 
@@ -216,7 +216,7 @@ def test_docstring_tells_the_best_scores():
         "audio and vision": ["audio+vision"],
         "all three": ["text+audio+vision"],
     }
-    told = {line.split("|")[1].strip(): line.split("|")[2:6] for line in cmu_mosei.__doc__.splitlines() if "|" in line}
+    told = {line.split("|")[1].strip(): line.split("|")[2:6] for line in standin.__doc__.splitlines() if "|" in line}
     for name, subsets in rows.items():
         cells = [tuple(map(float, cell.split())) for cell in told[name]]
         for cell, (reach, decisive) in zip(cells, [(3, 0.0), (3, 0.5), (4, 0.0), (4, 0.5)], strict=True):

@@ -5,9 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from common.errors import UserError
-from common.standins.__main__ import main
-from common.standins.emotion import (
+from common.datasets.emotion.standin import (
     AUDIO_CUES,
     EMOTIONS,
     TEXT_CUES,
@@ -17,6 +15,8 @@ from common.standins.emotion import (
     render_clips,
     write_emotion,
 )
+from common.errors import UserError
+from common.standins.__main__ import main
 from common.standins.marker import is_standin
 
 

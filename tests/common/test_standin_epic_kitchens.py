@@ -4,13 +4,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from common.datasets.epic_kitchens.reader import VERBS, EpicKitchens, read_segments
+from common.datasets.epic_kitchens.standin import write_epic_kitchens
+from common.datasets.kitchens.plan import LONGEST, LOOKS, MOTIONS, PAINTS, SHORTEST, SLOT, ClipPlan, plan_clip
+from common.datasets.kitchens.plan import oracle_accuracies as oracle
+from common.datasets.kitchens.render import camera_path, flow_levels, render_clip
 from common.errors import UserError
-from common.readers.epic_kitchens import VERBS, EpicKitchens, read_segments
 from common.standins.__main__ import main
-from common.standins.epic_kitchens import write_epic_kitchens
-from common.standins.kitchen_plan import LONGEST, LOOKS, MOTIONS, PAINTS, SHORTEST, SLOT, ClipPlan, plan_clip
-from common.standins.kitchen_plan import oracle_accuracies as oracle
-from common.standins.kitchen_render import camera_path, flow_levels, render_clip
 
 SPLITS = {"train": 24, "val": 12, "test": 12}
 

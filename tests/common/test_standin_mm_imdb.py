@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from common.datasets.mm_imdb.reader import MMIMDB
+from common.datasets.mm_imdb.standin import GENRES, draw_features, draw_films, oracle, write_mm_imdb
 from common.errors import UserError
-from common.readers.mm_imdb import MMIMDB
 from common.standins.__main__ import main
 from common.standins.marker import is_standin
-from common.standins.mm_imdb import GENRES, draw_features, draw_films, oracle, write_mm_imdb
 
 
 def films(count=30000):

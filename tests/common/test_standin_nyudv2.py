@@ -4,13 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.datasets.nyudv2.reader import NYUDv2
+from common.datasets.nyudv2.standin import TRUTH, oracle_labels, write_nyudv2
+from common.datasets.rooms.plan import BED, CABINET, MAT, PATCHES, plan_room
+from common.datasets.rooms.render import camera_rays, render_plan, render_room
 from common.errors import UserError
-from common.readers.nyudv2 import NYUDv2
 from common.standins.__main__ import main
 from common.standins.marker import is_standin
-from common.standins.nyudv2 import TRUTH, oracle_labels, write_nyudv2
-from common.standins.room_plan import BED, CABINET, MAT, PATCHES, plan_room
-from common.standins.room_render import camera_rays, render_plan, render_room
 
 SIZE = (96, 128)
 CLASSES = sorted(sum(TRUTH.values(), ()))

@@ -10,9 +10,11 @@ from common.backbones.i3d_weights import CHANNELS, find_i3d_file, load_i3d
 from common.backbones.resnet import PUBLISHED, ResNet, find_imagenet_file, load_imagenet_state, published_file
 from common.errors import UserError
 from common.standins.__main__ import main
-from common.standins.i3d_files import FRAMES, SIDE, calibration_clips, i3d_state
 from common.standins.marker import is_standin
-from common.standins.weights import calibrate, calibration_images, standin_state, write_weights
+from common.standins.weights.calibration import calibrate
+from common.standins.weights.i3d_files import FRAMES, SIDE, calibration_clips, i3d_state
+from common.standins.weights.resnets import calibration_images, standin_state
+from common.standins.weights.standin import write_weights
 
 
 def contents(folder):

@@ -6,8 +6,8 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from common.datasets.nyudv2.standin import write_nyudv2
 from common.errors import UserError
-from common.standins.nyudv2 import write_nyudv2
 from common.verify.__main__ import main
 
 

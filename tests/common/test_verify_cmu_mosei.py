@@ -3,9 +3,9 @@ import pickle
 import numpy as np
 import pytest
 
+from common.datasets.cmu_mosei.verify import verify_sentiment
 from common.errors import UserError
 from common.verify.__main__ import main
-from common.verify.cmu_mosei import verify_sentiment
 
 MODALITIES = ("text", "audio", "vision")
 SIZES = {"train": 14, "valid": 7, "test": 7}

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from common.datasets.epic_kitchens.reader import frame_name, read_segments
+from common.datasets.epic_kitchens.standin import write_epic_kitchens
 from common.errors import UserError
-from common.readers.epic_kitchens import frame_name, read_segments
-from common.standins.epic_kitchens import write_epic_kitchens
 from common.verify.__main__ import main
 
 

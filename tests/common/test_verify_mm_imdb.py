@@ -2,10 +2,10 @@ import h5py
 import numpy as np
 import pytest
 
+from common.datasets.mm_imdb.standin import write_mm_imdb
+from common.datasets.mm_imdb.verify import verify_mm_imdb
 from common.errors import UserError
-from common.standins.mm_imdb import write_mm_imdb
 from common.verify.__main__ import main
-from common.verify.mm_imdb import verify_mm_imdb
 
 
 @pytest.fixture

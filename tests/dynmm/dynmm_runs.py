@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from common import cuda
-from common.cuda import process_group, processes
-from common.standins.cmu_mosei import write_cmu_mosei
-from common.standins.mm_imdb import write_mm_imdb
+from common.datasets.cmu_mosei.standin import write_cmu_mosei
+from common.datasets.mm_imdb.standin import write_mm_imdb
+from common.processes import process_group, processes
 from run_folders import assert_equal
 
 NARROW = "16"

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sklearn.metrics import f1_score
 
-from common.readers.cmu_mosei import SentimentSplit
+from common.datasets.cmu_mosei.reader import SentimentSplit
 from dynmm.modality.affect_data import padded, read_clips, z_norm
 from dynmm.modality.affect_scores import SentimentTask
 from dynmm.modality.batches import in_order

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.cuda import Processes
+from common.datasets.cmu_mosei.reader import SentimentSplit
+from common.datasets.mm_imdb.reader import MMIMDB
 from common.errors import UserError
-from common.readers.cmu_mosei import SentimentSplit
-from common.readers.mm_imdb import MMIMDB
+from common.processes import Processes
 from dynmm.modality.affect_data import FOLDERS, data_file, normalised, padded, read_clips, targets
 from dynmm.modality.batches import check_shares, in_order, own_batches, shares, shuffled
 from dynmm.modality.imdb_data import read_films

@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
+from common.datasets.mm_imdb.reader import MMIMDB
 from common.errors import UserError
-from common.readers.mm_imdb import MMIMDB
 from dynmm.modality.poster_features import DEVIATION, MEAN, poster_features, read_poster, vgg_features
 from dynmm.modality.prepare_mm_imdb import genre_table, main, parser, prepare, read_film, read_split
 from dynmm.modality.word_vectors import mean_vectors, read_word_vectors, words_of

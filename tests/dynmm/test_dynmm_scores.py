@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from common.sentiment import sentiment_scores
+from common.metrics.sentiment import sentiment_scores
 from dynmm.modality.affect_scores import SentimentTask, summed_loss
 from dynmm.modality.evaluate import Evaluation, Losses
 from dynmm.modality.imdb_scores import GenreTask, genre_scores

@@ -20,7 +20,7 @@ from common.backbones.mult_transformer import (
     TransformerEncoderLayer,
     future_mask,
 )
-from common.sentiment import class_accuracy, weighted_accuracy
+from common.metrics.sentiment import class_accuracy, weighted_accuracy
 from golden_cases import Case
 from run_folders import RememberedRun
 from ucrn.data import Clips, clips_of, open_splits, unseeded_pass

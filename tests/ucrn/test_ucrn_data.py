@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from common.cuda import Processes
 from common.errors import UserError
+from common.processes import Processes
 from ucrn.data import clips_of, data_file, official_order, open_splits, placed, training_batches
 from ucrn_runs import arguments, random_clips
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.cuda import Processes
+from common.processes import Processes
 from run_folders import RememberedRun
 from ucrn.losses import objective
 from ucrn.refinement import multimodal_divergence

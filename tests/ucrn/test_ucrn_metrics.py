@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.sentiment import weighted_f1
+from common.metrics.sentiment import weighted_f1
 from ucrn.evaluate import Evaluation, recorded
 from ucrn.metrics import epoch_lines, epoch_scores, final_lines, final_scores
 from ucrn.progress import Progress

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.datasets.cmu_mosei.standin import write_cmu_mosei
 from common.pickles import load_arrays_pickle, save_arrays_pickle
-from common.standins.cmu_mosei import write_cmu_mosei
 from run_folders import checkpoint, facts, finals, metrics
 from ucrn.main import main
 from ucrn_runs import LENGTHS, command, log_lines

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from common.datasets.cmu_mosei.reader import read_sentiment_file
 from common.errors import UserError
-from common.readers.cmu_mosei import read_sentiment_file
 from ucrn.repack_tbje import FILE_NAME, main
 from ucrn.word_vectors import embed, plain_words, read_word_vectors
 

@@ -7,7 +7,7 @@ import torch
 from common.backbones.bert import load_bert
 from common.errors import UserError
 from common.pickles import load_arrays_pickle, save_arrays_pickle
-from common.standins.bert_folder import NAME, WIDTH, write_bert
+from common.standins.weights.bert_folder import NAME, WIDTH, write_bert
 from run_folders import facts
 from ucrn.data import open_splits
 from ucrn.main import main

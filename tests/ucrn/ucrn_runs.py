@@ -14,7 +14,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from common.standins.cmu_mosei import write_cmu_mosei
+from common.datasets.cmu_mosei.standin import write_cmu_mosei
 from ucrn.data import Clips
 from ucrn.flags import parser, resolve
 from ucrn.model import UCRN

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.standins.emotion import write_emotion
+from common.datasets.emotion.standin import write_emotion
 from run_folders import RememberedRun
 from xnorm import pictures
 from xnorm_runs import write_inputs

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from common.readers.epic_kitchens import (
+from common.datasets.epic_kitchens.reader import (
     COLUMNS,
     EpicKitchens,
     Segment,

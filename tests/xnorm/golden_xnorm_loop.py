@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from common.metrics.classification import classification_scores
 from golden_cases import Case
 from run_folders import RememberedRun
 from xnorm.blending import EstimateBatches, estimated_weights, held_rows
+from xnorm.evaluate import published_line
 from xnorm.gradient_blending import Blended
 from xnorm.progress import Progress
 from xnorm.schedule import plateau
-from xnorm.scores import classification_scores, published_line
 from xnorm.steps import build_optimizer, update
 from xnorm_runs import arguments
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.cuda import Processes
+from common.datasets.epic_kitchens.reader import EpicKitchens, frame_name
+from common.datasets.epic_kitchens.standin import write_epic_kitchens
 from common.errors import UserError
-from common.readers.epic_kitchens import EpicKitchens, frame_name
-from common.standins.epic_kitchens import write_epic_kitchens
+from common.processes import Processes
 from xnorm import frame_cache
 from xnorm.data import (
     CSV_ROOT,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from common.errors import UserError
-from common.standins.weights import write_weights
+from common.standins.weights.standin import write_weights
 from emotion_runs import command
 from reproductions.report.runs import read_run
 from run_folders import checkpoint, facts, finals, metrics

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.datasets.epic_kitchens.reader import frame_name, read_segments, sampled_frames
 from common.errors import UserError
-from common.readers.epic_kitchens import frame_name, read_segments, sampled_frames
 from run_folders import earlier_run
 from run_folders import refusal as refused
 from xnorm.main import main

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from common.metrics.classification import classification_scores
 from golden_xnorm_loop import Features, LinearHeads
 from xnorm.evaluate import TestSet as Rows
 from xnorm.evaluate import logits_and_labels, on_device
 from xnorm.evaluate import test as run_test
-from xnorm.scores import classification_scores
 from xnorm_runs import arguments
 
 NAMES = ["a", "b", "c"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from common.cuda import Processes
+from common.processes import Processes
 from xnorm.exchange_statistics import ExchangeStatistics, encoders_of
 from xnorm.models import build_model
 from xnorm_runs import arguments

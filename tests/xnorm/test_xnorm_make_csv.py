@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from common.datasets.epic_kitchens.reader import read_segments
 from common.errors import UserError
-from common.readers.epic_kitchens import read_segments
 from xnorm import make_csv
 from xnorm.make_csv import PUBLISHED, Published, main, read_annotations, split_rows, training_rows
 

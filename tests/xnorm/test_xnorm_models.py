@@ -8,7 +8,7 @@ from torch import nn
 
 from common.backbones.i3d import I3D
 from common.errors import UserError
-from common.standins.weights import write_weights
+from common.standins.weights.standin import write_weights
 from xnorm.classifier import Classifier
 from xnorm.encoders import head_features
 from xnorm.exchange_network import POINTS

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from common.cuda import Processes
 from common.errors import UserError
+from common.processes import Processes
 from run_folders import facts, finals, metrics
 from xnorm.data import open_split, training_batches
 from xnorm.main import main

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
-from xnorm.scores import classification_scores, confusion, published_line
+from common.metrics.classification import classification_scores, confusion
+from xnorm.evaluate import published_line
 
 NAMES = ["a", "b", "c", "d"]
 

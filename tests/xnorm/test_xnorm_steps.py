@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from common.errors import UserError
-from common.training import share_buffers
+from common.training.step import share_buffers
 from golden_xnorm_loop import Features, InOrder
 from xnorm.losses import Objective, cross_entropy
 from xnorm.steps import build_optimizer, train_epoch, update

@@ -4,8 +4,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from common.standins.epic_kitchens import write_epic_kitchens
-from common.standins.weights import write_weights
+from common.datasets.epic_kitchens.standin import write_epic_kitchens
+from common.standins.weights.standin import write_weights
 from run_folders import assert_same_checkpoint
 from xnorm.flags import parser, resolve
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from common.cuda import autocast
+from common.metrics.classification import classification_scores
 from common.run import Run
 from xnorm.emotion.data import Clips
-from xnorm.scores import classification_scores
 
 BATCH = 256  # clips evaluated together; no score depends on it
 

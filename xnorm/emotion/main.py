@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from common.checkpoint import load_published
-from common.cuda import Processes, launched, seed_everything
+from common.cuda import launched, seed_everything
+from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
 from xnorm.checkpoints import load_model

@@ -10,17 +10,18 @@ from torch import nn
 
 from common.cuda import autocast
 from common.errors import UserError
-from common.losses import LossWatch
+from common.metrics.classification import classification_scores
 from common.run import Run
-from common.sampling import index_batches
-from common.training import wrapped
+from common.training.batches import index_batches
+from common.training.loss_watch import LossWatch
+from common.training.step import distributed
 from xnorm.emotion.data import Clips
 from xnorm.emotion.evaluate import logits_of, test
+from xnorm.evaluate import published_line
 from xnorm.exchange_statistics import ExchangeStatistics
 from xnorm.pictures import write_confusion, write_curves, write_exchange
 from xnorm.progress import Progress
 from xnorm.schedule import plateau
-from xnorm.scores import classification_scores, published_line
 from xnorm.steps import build_optimizer, update
 
 
@@ -31,7 +32,7 @@ def train(
 
     last.pt after every epoch, best.pt whenever the validation accuracy is the highest so far.
     """
-    net = wrapped(model, run.device, run.procs, args.compile)
+    net = distributed(model, run.device, run.procs, args.compile)
     optimizer = build_optimizer(args, model)
     scheduler, scaler = plateau(optimizer, args.when), torch.amp.GradScaler(enabled=args.precision == "fp16")
     progress.restore_random(run)

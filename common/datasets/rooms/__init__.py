@@ -1,0 +1,1 @@
+"""Small rooms with a planted truth, which stand-ins of indoor scenes draw from."""

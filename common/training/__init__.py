@@ -1,0 +1,1 @@
+"""Parts that training loops call; none of them calls a loop."""

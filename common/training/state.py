@@ -1,0 +1,73 @@
+"""What an exact resume needs beside the weights: the parts of a loop that have a state, and the random states."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from common.processes import Processes
+
+
+class Stateful(Protocol):
+    """An optimizer, a schedule, a scaler, the best epoch so far: anything that a checkpoint keeps."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
+        """Go on from what `state_dict` returned."""
+        ...
+
+
+class TrainState:
+    """The parts of a training loop that change from epoch to epoch, saved and put back together.
+
+    parts: by the names under which a checkpoint holds them, put back in this order: a schedule before the optimizer
+    whose rates it sets when it is made. A list of parts is kept as a list.
+    epoch: the last finished one; `start` before the first.
+    """
+
+    def __init__(
+        self, device: torch.device, procs: Processes, start: int = 0, **parts: Stateful | Sequence[Stateful]
+    ) -> None:
+        self.device, self.procs, self.epoch, self.parts = device, procs, start, parts
+
+    def state_dict(self) -> dict[str, Any]:
+        """Call it in every process: it gathers the random states of all of them."""
+        states = {name: _saved(part) for name, part in self.parts.items()}
+        return {"epoch": self.epoch, **states, "random": random_states(self.device, self.procs)}
+
+    def load_state_dict(self, saved: Mapping[str, Any] | None) -> None:
+        """Go on from what `state_dict` returned, exactly; None, a fresh start, changes nothing."""
+        if saved is None:
+            return
+        self.epoch = saved["epoch"]
+        for name, part in self.parts.items():
+            if isinstance(part, Sequence):
+                for one, state in zip(part, saved[name], strict=True):
+                    one.load_state_dict(state)
+            else:
+                part.load_state_dict(saved[name])
+        set_random_state(saved["random"], self.procs)
+
+
+def _saved(part: Stateful | Sequence[Stateful]) -> Any:
+    return [one.state_dict() for one in part] if isinstance(part, Sequence) else part.state_dict()
+
+
+def random_states(device: torch.device, procs: Processes) -> list[dict[str, Tensor]]:
+    """State of torch's generators in every process: the CPU's and, on CUDA, the device's."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return procs.gather(state)
+
+
+def set_random_state(states: Sequence[Mapping[str, Tensor]], procs: Processes) -> None:
+    """Put back this process's own of what `random_states` returned, perhaps with another number of processes."""
+    state = states[procs.rank % len(states)]
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
