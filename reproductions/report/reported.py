@@ -1,8 +1,8 @@
 """The numbers that a paper prints: reads and checks reproductions/reported/<paper>.yaml.
 
-The head of such a file holds paper, title, citation, sources, metrics, seeds, evaluation_flags, rows and tradeoffs
-(pairs of metrics that the report draws against each other); `numbers` holds one entry a printed number.
-reported/cen.yaml and dynmm.yaml show all of it with comments.
+The head of such a file holds paper, title, citation, sources, metrics, seeds, held_to, evaluation_flags, rows and
+tradeoffs (pairs of metrics that the report draws against each other); `numbers` holds one entry a printed number.
+reported/cen.yaml and dynmm.yaml show all of it with comments. The flags of a row stand in ../tables/<paper>.rows.
 """
 
 from collections.abc import Iterable
@@ -14,16 +14,17 @@ from typing import Any
 import yaml
 
 from common.errors import UserError
+from reproductions.report.rows import Declared, read_rows, settings_of
 
 FOLDER = Path(__file__).parents[1] / "reported"
 STATISTICS = ("single", "mean", "best_of_k", "best_of_grid", "unknown")
 STATUSES = ("read", "recalled")
-HEAD_KEYS = ("paper", "title", "citation", "sources", "metrics", "rows", "numbers")
+HEAD_KEYS = ("paper", "title", "citation", "sources", "metrics", "held_to", "rows", "numbers")
 METRIC_KEYS = ("label", "unit", "direction", "digits", "margin")
 ENTRY_KEYS = ("table", "row", "dataset", "metric", "value", "printed", "statistic", "n", "source", "status")
 ENTRY_OPTIONS = ("margin", "row_id", "command", "not_run", "note")
-ROW_KEYS = ("dataset", "command", "protocol")
-ROW_OPTIONS = ("samples", "quirks", "components", "headline")
+ROW_KEYS = ("dataset",)
+ROW_OPTIONS = ("samples", "quirks", "components", "own_components", "headline", "held_to")
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,31 @@ class Metric:
 class Row:
     """A row that a command of ours produces; samples, protocol and quirks are what a run's record must say to count.
 
-    samples: size of each split, the test split last. quirks: {name: the choices that count}; official where not listed.
+    declared: its flags. held_to: the names of the flags that a run is held to. samples: size of each split, the test
+    split last. quirks: {name: the choices that count}; official where not listed.
     """
 
-    id: str
+    declared: Declared
     dataset: str
-    command: str
-    protocol: dict[str, Any]
+    held_to: tuple[str, ...]
     samples: tuple[int, ...] = ()
     quirks: dict[str, list[str]] = field(default_factory=dict)
     components: tuple[str, ...] = ()
     headline: str | None = None
+
+    @property
+    def id(self) -> str:
+        return self.declared.id
+
+    @property
+    def command(self) -> str:
+        return self.declared.command
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """{flag: value} of the row's command, for the flags that a run is held to. It imports the row's script."""
+        settings = settings_of(self.declared.module, self.declared.flags)
+        return {name: settings[name] for name in self.held_to}
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,7 @@ def load(file: Path) -> Paper:
         raise UserError(f"{file}: cannot be read as YAML: {error}") from error
     _require(head, HEAD_KEYS, f"{file}")
     metrics = {name: _metric(name, given, f"{file}: metric {name}") for name, given in head["metrics"].items()}
-    rows, aliases = _rows(head["rows"], file)
+    rows, aliases = _rows(head, file)
     paper = Paper(
         name=head["paper"],
         title=head["title"],
@@ -167,15 +182,32 @@ def _margin(value: Any, where: str) -> float:
     return float(value)
 
 
-def _rows(given: dict[str, Any], file: Path) -> tuple[dict[str, Row], dict[str, str]]:
-    aliases = {row_id: row["same_as"] for row_id, row in given.items() if "same_as" in row}
-    rows = {}
-    for row_id, row in given.items():
-        if row_id in aliases:
+def _rows(head: dict[str, Any], file: Path) -> tuple[dict[str, Row], dict[str, str]]:
+    """{row id: row} of those with a command, and {row id: row id whose runs stand behind it}."""
+    declared = read_rows(file.parent.parent / "tables" / f"{file.stem}.rows")
+    rows: dict[str, Row] = {}
+    aliases: dict[str, str] = {}
+    for row_id, given in head["rows"].items():
+        where = f"{file}: row {row_id}"
+        if isinstance(given, dict) and set(given) == {"same_as"}:
+            aliases[row_id] = given["same_as"]
             continue
-        _require(row, ROW_KEYS, f"{file}: row {row_id}", ROW_OPTIONS)
-        sequences = {key: tuple(row.get(key, ())) for key in ("samples", "components")}
-        rows[row_id] = Row(id=row_id, **{**row, **sequences})
+        _require(given, ROW_KEYS, where, ROW_OPTIONS)
+        if row_id not in declared:
+            raise UserError(f"{where}: tables/{file.stem}.rows has no such row")
+        _one_of(declared[row_id].module, head["held_to"], "script in held_to", where)
+        rows[row_id] = Row(
+            declared[row_id],
+            given["dataset"],
+            held_to=(*head["held_to"][declared[row_id].module], *given.get("held_to", ())),
+            samples=tuple(given.get("samples", ())),
+            quirks=given.get("quirks", {}),
+            components=(*given.get("components", ()), *given.get("own_components", ())),
+            headline=given.get("headline"),
+        )
+    for row_id in declared:
+        if row_id not in rows:
+            raise UserError(f"{file}: no row {row_id}, which tables/{file.stem}.rows has")
     for row_id, target in aliases.items():
         _one_of(target, rows, "row in same_as", f"{file}: row {row_id}")
     return rows, aliases
