@@ -43,6 +43,7 @@ class RunGroup:
     """
 
     row: str
+    script: str
     dataset: str
     what: str
     fingerprint: str
@@ -80,6 +81,7 @@ class Provenance:
 class Comparison:
     """All of one paper's report.
 
+    headlines: {data set: metric}; headline_rows: (row, metric) of the report's summary.
     tradeoffs: pairs of metrics to draw. trained: counted runs of every row; unprinted: of those rows alone that no
     reported number stands beside.
     """
@@ -90,6 +92,7 @@ class Comparison:
     sources: dict[str, str]
     metrics: dict[str, Metric]
     headlines: dict[str, str]
+    headline_rows: tuple[tuple[str, str], ...]
     numbers: tuple[Number, ...]
     tradeoffs: tuple[tuple[str, str], ...]
     trained: tuple[RunGroup, ...]
@@ -110,7 +113,8 @@ def compare(paper: Paper, runs: Iterable[Run], golden: GoldenRecord | None = Non
         citation=paper.citation,
         sources=paper.sources,
         metrics=paper.metrics,
-        headlines={row.id: row.headline for row in paper.rows.values() if row.headline},
+        headlines={row.dataset: row.headline for row in paper.rows.values() if row.headline},
+        headline_rows=tuple((row.id, row.headline) for row in paper.rows.values() if row.headline),
         numbers=tuple(_number(entry, paper, found, golden) for entry in paper.entries),
         tradeoffs=paper.tradeoffs,
         trained=trained,
@@ -176,6 +180,7 @@ def _group(row: Row, runs: list[Run]) -> RunGroup:
                 scores.setdefault(metric, {}).setdefault(protocol, []).append(value)
     return RunGroup(
         row=row.id,
+        script=row.declared.module,
         dataset=data["name"],
         what=" and ".join(what),
         fingerprint=str(data["fingerprint"]),

@@ -44,11 +44,46 @@ def summary(comparisons: Iterable[Comparison]) -> list[Block]:
     rows = []
     for one in comparisons:
         for number in one.numbers:
-            if one.headlines.get(number.entry.row_id or "") == number.entry.metric:
+            if (number.entry.row_id, number.entry.metric) in one.headline_rows:
                 metric = one.metrics[number.entry.metric]
                 cells = (one.name, number.entry.row, labelled(metric), reported(number.entry))
                 rows.append((*cells, _ours(number, metric), _difference(number, metric), number.verdict_text))
     return [Table(("paper", "row", "metric", "reported", "ours", "difference", "verdict"), tuple(rows)), Text(LEGEND)]
+
+
+def headline(one: Comparison) -> list[Block]:
+    """One table for a paper's README: the headline score of every row that a command here runs.
+
+    Where no source at hand prints such a number, the scores on stand-ins, behind their warning.
+    """
+    rows = []
+    for number in one.numbers:
+        metric = one.metrics[number.entry.metric]
+        if number.entry.row_id and one.headlines.get(number.entry.dataset) == metric.name:
+            what = (
+                number.entry.table,
+                number.entry.row,
+                number.entry.dataset,
+                labelled(metric),
+                reported(number.entry),
+            )
+            rows.append((*what, _ours(number, metric), _difference(number, metric), number.verdict_text))
+    if rows:
+        header = ("table", "row", "data", "metric", "reported", "ours", "difference", "verdict")
+        return [Table(header, tuple(rows)), Text(LEGEND)]
+    return [Text(STANDIN_WARNING, warning=True), _standin_headline(one)]
+
+
+def _standin_headline(one: Comparison) -> Table:
+    rows = []
+    for name, group in zip(_group_names(one.standins), one.standins, strict=True):
+        if group.dataset not in one.headlines:
+            continue
+        metric = one.metrics[one.headlines[group.dataset]]
+        by = group.scores.get(metric.name, {})
+        scores = (mean_sd(by.get("official"), metric), mean_sd(by.get("clean"), metric))
+        rows.append((name, group.dataset, labelled(metric), *scores, " ".join(map(str, group.seeds))))
+    return Table(("run of the command of", "stand-in of", "metric", "official", "clean", "seeds"), tuple(rows))
 
 
 def reported_tables(one: Comparison, level: int, figures: bool = False) -> list[Block]:
@@ -144,13 +179,40 @@ def standins(one: Comparison, figures: bool = False) -> list[Block]:
     if not one.standins:
         return [Text(STANDIN_WARNING, warning=True), Text("No stand-in run was found.")]
     names = _group_names(one.standins)
-    settings = tuple(_standin_settings(name, group) for name, group in zip(names, one.standins, strict=True))
-    blocks = [Text(STANDIN_WARNING, warning=True), *_score_tables(names, one.standins, one.metrics)]
+    blocks: list[Block] = [Text(STANDIN_WARNING, warning=True), *_score_tables(names, one.standins, one.metrics)]
     if figures:
         alt = "scores on stand-ins, official and clean protocol side by side; not the paper's results"
         blocks.append(Figure(draw_standins(names, one.standins, one.metrics), alt))
         blocks += _tradeoffs(one, (), one.standins, "on stand-ins: not the paper's results")
-    return [*blocks, Table(("run of the command of", "stand-in", "differs from the published command in"), settings)]
+    return [*blocks, *_standin_settings(names, one.standins)]
+
+
+def _standin_settings(names: Sequence[str], groups: Sequence[RunGroup]) -> list[Block]:
+    """Where the runs differ from the published commands; what all runs of a script differ in is said once, above."""
+    shared = _shared_differences(groups)
+    rows = []
+    for name, group in zip(names, groups, strict=True):
+        own = [text for text in group.differs if text not in shared[group.script]]
+        nothing = "nothing more" if shared[group.script] else "nothing"
+        stand_in = f"{group.what} ({group.dataset} {group.fingerprint[:12]})"
+        rows.append((name, stand_in, "; ".join(own) or nothing))
+    said = [
+        Text(f"Every run of {script} differs from the published command in: {'; '.join(texts)}.")
+        for script, texts in shared.items()
+        if texts
+    ]
+    return [*said, Table(("run of the command of", "stand-in", "differs from the published command in"), tuple(rows))]
+
+
+def _shared_differences(groups: Sequence[RunGroup]) -> dict[str, list[str]]:
+    """{script: what each of its three or more groups differs in}."""
+    by_script: dict[str, list[RunGroup]] = {}
+    for group in groups:
+        by_script.setdefault(group.script, []).append(group)
+    return {
+        script: [text for text in of[0].differs if len(of) >= 3 and all(text in other.differs for other in of)]
+        for script, of in by_script.items()
+    }
 
 
 def _tradeoffs(one: Comparison, numbers: Sequence[Number], groups: Sequence[RunGroup], title: str) -> list[Block]:
@@ -195,11 +257,6 @@ def _group_names(groups: Sequence[RunGroup]) -> list[str]:
     return names
 
 
-def _standin_settings(name: str, group: RunGroup) -> tuple[str, ...]:
-    differs = "; ".join(group.differs) or "nothing"
-    return name, f"{group.what} ({group.dataset} {group.fingerprint[:12]})", differs
-
-
 def provenance(lines: Iterable[Provenance]) -> Table:
     """A line for each run that is shown."""
     header = ("run", "row", "role", "seed", "protocol", "data", "weights", "revision", "hardware")
@@ -211,8 +268,8 @@ def provenance(lines: Iterable[Provenance]) -> Table:
 
 
 def provenance_by_row(lines: Sequence[Provenance]) -> Table:
-    """A line for all runs of a row: where they are, and the command of the first."""
-    header = ("row", "runs", "protocol", "revision", "hardware", "wall time of each", "command of the first")
+    """A line for all runs of a row: where they are (records hold each run's command), and what they ran on."""
+    header = ("row", "runs", "protocol", "revision", "hardware", "wall time of each")
     rows = []
     for row in dict.fromkeys(line.row for line in lines):
         runs = [line for line in lines if line.row == row]
@@ -220,9 +277,7 @@ def provenance_by_row(lines: Sequence[Provenance]) -> Table:
         times = " to ".join(dict.fromkeys(map(duration, (seconds[0], seconds[-1]))))
         alike = (_each(run.protocol for run in runs), _each(run.revision for run in runs))
         place = runs[0].record or runs[0].run.rsplit("/", 1)[0]
-        rows.append(
-            (row, f"{place} ({len(runs)})", *alike, _each(run.hardware for run in runs), times, runs[0].command)
-        )
+        rows.append((row, f"{place} ({len(runs)})", *alike, _each(run.hardware for run in runs), times))
     return Table(header, tuple(rows))
 
 
