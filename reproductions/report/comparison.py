@@ -105,7 +105,7 @@ class Comparison:
 def compare(paper: Paper, runs: Iterable[Run], golden: GoldenRecord | None = None) -> Comparison:
     """Compare what a paper reports with the runs that name the paper."""
     found, left_out = select(paper, [run for run in runs if run.info["paper"] == paper.name])
-    printed = {paper.row(entry.row_id).id for entry in paper.entries if entry.row_id}
+    printed = {row.id for entry in paper.entries if (row := paper.row(entry.row_id))}
     trained = tuple(group for row in paper.rows.values() for group in _groups(row, found[row.id].trained))
     return Comparison(
         name=paper.name,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -68,8 +69,12 @@ def draw_tradeoff(
     values = {((n.entry.dataset, n.entry.row), n.entry.metric): n.entry.value for n in numbers}
     rows = dict.fromkeys(row for row, metric in values if metric == y.name and (row, x.name) in values)
     points = [(row[1], values[row, x.name], values[row, y.name]) for row in rows]
-    pairs = [(group.row, *(group.scores.get(metric.name, {}).get("official") for metric in (x, y))) for group in groups]
-    ours = [(row, one, other) for row, one, other in pairs if one and other]
+    scores = [(group.row, group.scores.get(x.name, {}), group.scores.get(y.name, {})) for group in groups]
+    ours = [
+        (row, one["official"], other["official"])
+        for row, one, other in scores
+        if "official" in one and "official" in other
+    ]
     if not points and not ours:
         return None
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -92,12 +97,12 @@ def _named(metric: Metric) -> str:
 
 def _legend_once(figure: Figure) -> None:
     """One legend for the figure, each label once."""
-    handles = {}
+    handles: dict[str, Any] = {}
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=2, frameon=False)
 
 
 def _png(figure: Figure) -> bytes:

@@ -106,7 +106,8 @@ def reported_tables(one: Comparison, level: int, figures: bool = False) -> list[
     if figures:
         blocks += _tradeoffs(one, one.numbers, one.trained, "reported, and ours on the real data")
     commands = _commands(one.numbers)
-    return [*blocks, Text(LEGEND), *([Heading(level, "Commands behind the rows"), commands] if commands.rows else [])]
+    blocks.append(Text(LEGEND))
+    return [*blocks, Heading(level, "Commands behind the rows"), commands] if commands.rows else blocks
 
 
 def _commands(numbers: Iterable[Number]) -> Table:
@@ -119,8 +120,8 @@ def _commands(numbers: Iterable[Number]) -> Table:
 
 def _table_beside_ours(numbers: Iterable[Number], metrics: dict[str, Metric]) -> Table:
     header = ("row", "data", "metric", "reported", "statistic (n)", "source", "ours, mean ± sd (n)", "95 % interval")
-    header += ("ours, clean", "difference", "margin", "verdict")
-    return Table(header, tuple(_row_beside_ours(number, metrics[number.entry.metric]) for number in numbers))
+    more = ("ours, clean", "difference", "margin", "verdict")
+    return Table((*header, *more), tuple(_row_beside_ours(number, metrics[number.entry.metric]) for number in numbers))
 
 
 def _row_beside_ours(number: Number, metric: Metric) -> tuple[str, ...]:
@@ -216,7 +217,7 @@ def _shared_differences(groups: Sequence[RunGroup]) -> dict[str, list[str]]:
 
 
 def _tradeoffs(one: Comparison, numbers: Sequence[Number], groups: Sequence[RunGroup], title: str) -> list[Block]:
-    blocks = []
+    blocks: list[Block] = []
     for x, y in one.tradeoffs:
         png = draw_tradeoff(numbers, groups, one.metrics[x], one.metrics[y], title)
         if png:
@@ -227,19 +228,19 @@ def _tradeoffs(one: Comparison, numbers: Sequence[Number], groups: Sequence[RunG
 def _score_tables(names: Sequence[str], groups: Sequence[RunGroup], metrics: dict[str, Metric]) -> list[Block]:
     """For each data set a line for each group and protocol, a column a metric; metrics that few groups have stand in a
     second table."""
-    tables = []
+    tables: list[Table] = []
     for dataset in dict.fromkeys(group.dataset for group in groups):
         chosen = [(name, group) for name, group in zip(names, groups, strict=True) if group.dataset == dataset]
         counts = {name: sum(name in group.scores for _, group in chosen) for name in metrics}
         common = [metric for name, metric in metrics.items() if 2 * counts[name] >= len(chosen)]
         rare = [metric for name, metric in metrics.items() if 0 < 2 * counts[name] < len(chosen)]
-        tables += [_score_table(*zip(*chosen, strict=True), shown) for shown in (common, rare) if shown]
+        tables += [_score_table(chosen, shown) for shown in (common, rare) if shown]
     return [table for table in tables if table.rows]
 
 
-def _score_table(names: Sequence[str], groups: Sequence[RunGroup], metrics: Sequence[Metric]) -> Table:
+def _score_table(groups: Iterable[tuple[str, RunGroup]], metrics: Sequence[Metric]) -> Table:
     rows = []
-    for name, group in zip(names, groups, strict=True):
+    for name, group in groups:
         for protocol in ("official", "clean"):
             summaries = [group.scores.get(metric.name, {}).get(protocol) for metric in metrics]
             if any(summaries):

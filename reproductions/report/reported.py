@@ -92,7 +92,8 @@ class Entry:
     @property
     def half_digit(self) -> float:
         """Half a unit of the last printed digit: 0.05 for "51.1"."""
-        return float(Decimal(5).scaleb(Decimal(self.printed).as_tuple().exponent - 1))
+        decimals = len(self.printed.partition(".")[2])
+        return float(Decimal(5).scaleb(-decimals - 1))
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,9 @@ def _require(given: Any, keys: tuple[str, ...], where: str, options: tuple[str, 
     missing = [key for key in keys if key not in given]
     if missing:
         raise UserError(f"{where}: missing {', '.join(missing)}")
-    unknown = [key for key in given if options is not None and key not in keys + options]
+    if options is None:
+        return
+    unknown = [key for key in given if key not in keys + options]
     if unknown:
         raise UserError(f"{where}: unknown {', '.join(unknown)}, expected {', '.join(keys + options)}")
 
@@ -173,7 +176,7 @@ def _one_of(value: Any, allowed: Iterable[str], what: str, where: str) -> None:
 def _metric(name: str, given: Any, where: str) -> Metric:
     _require(given, METRIC_KEYS, where, options=())
     _one_of(given["direction"], ("higher", "lower"), "direction", where)
-    return Metric(name, *(given[key] for key in METRIC_KEYS[:-1]), margin=_margin(given["margin"], where))
+    return Metric(name, **{**given, "margin": _margin(given["margin"], where)})
 
 
 def _margin(value: Any, where: str) -> float:

@@ -59,10 +59,10 @@ def comparable(reported: Entry, values: Sequence[float], higher_is_better: bool)
 
     None where no statistic of ours is the same: the best of a grid, or of an unstated number of runs.
     """
-    if reported.statistic == "best_of_grid" or (reported.statistic == "best_of_k" and reported.n is None):
+    if reported.statistic == "best_of_grid":
         return None
     if reported.statistic == "best_of_k":
-        return best_of(values, reported.n, higher_is_better)
+        return None if reported.n is None else best_of(values, reported.n, higher_is_better)
     return list(values)
 
 
