@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ class RememberedRun:
 
     def note(self, line=""):
         pass
+
+    def autocast(self):
+        return nullcontext()
 
     def progress(self, batches, what):
         return iter(batches)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from common.readers.mm_imdb import MMIMDB, SPLITS
 from torch import Tensor
 
-from common.datasets.mm_imdb.reader import MMIMDB, SPLITS
 from common.provenance import describe_dataset
-from dynmm.modality.batches import Batch, fitting_device
+from common.training.batches import fitting_device
+from dynmm.modality.batches import Batch
 
 MODALITIES = ("text", "image")
 

@@ -29,7 +29,7 @@ def show_reader(rounds: int = 3, clips: int = 4, size: tuple[int, int] = (256, 4
     print(f"\nX-Norm, {FRAMES} frames of {size[0]}x{size[1]}, both streams: training clips, one process")
     with TemporaryDirectory() as folder:
         write_epic_kitchens(folder, clips, size=size)
-        reader = EpicKitchens(folder, Path(folder) / "csv/train.csv", FRAMES)
+        reader = EpicKitchens(folder, Path(folder) / "csv/train.csv", FRAMES, 8)
         variants = {"published order": lambda: [published_clip(reader, index) for index in range(clips)]}
         variants["ours"] = _reading(EnlargedClips(reader, CROP))
         variants["ours, cached"] = _reading(EnlargedClips(reader, CROP, Path(folder) / "cache"))

@@ -4,7 +4,7 @@ import pytest
 
 from common.datasets.epic_kitchens import reader
 from common.datasets.epic_kitchens.reader import (
-    COLUMNS,
+    FIELDS,
     EpicKitchens,
     flow_range,
     frame_name,
@@ -17,7 +17,7 @@ from common.datasets.epic_kitchens.reader import (
 from common.errors import UserError
 from common.provenance import describe_dataset
 
-HEADER = ",".join(COLUMNS)
+HEADER = ",".join([*FIELDS, "verb"])
 ROWS = ["P01_01_0,P01,P01_01,1,10,3", "P01_01_1,P01,P01_01,4,5,7"]
 SIZE = (6, 8)
 
@@ -47,7 +47,7 @@ def data(tmp_path):
 
 
 def opened(folder, num_frames=4, **options):
-    return EpicKitchens(folder, folder / "train.csv", num_frames, **options)
+    return EpicKitchens(folder, folder / "train.csv", num_frames, 8, **options)
 
 
 def error_of(call, *args, **options):
@@ -110,7 +110,7 @@ def test_stream_that_is_not_asked_for_need_not_be_there(data):
 def test_line_ends_of_windows_and_blank_lines_are_accepted(tmp_path):
     path = tmp_path / "train.csv"
     path.write_bytes(f"\ufeff{HEADER}\r\n{ROWS[0]}\r\n\r\n{ROWS[1]}\r\n".encode())
-    segments = read_segments(path)
+    segments = read_segments(path, 8)
     assert [segment.narration_id for segment in segments] == ["P01_01_0", "P01_01_1"]
     assert [segment.line for segment in segments] == [2, 4]
 
@@ -132,7 +132,7 @@ def test_line_ends_of_windows_and_blank_lines_are_accepted(tmp_path):
 )
 def test_bad_row_is_named_with_its_line(tmp_path, row, message):
     path = write_csv(tmp_path / "val.csv", [ROWS[0], row])
-    assert error_of(read_segments, path).startswith(f"{path}:3: {message}")
+    assert error_of(read_segments, path, 8).startswith(f"{path}:3: {message}")
 
 
 def test_number_of_classes_is_the_callers(tmp_path):
@@ -143,17 +143,19 @@ def test_number_of_classes_is_the_callers(tmp_path):
 
 def test_another_header_or_no_row_is_refused(tmp_path):
     path = write_csv(tmp_path / "a.csv", ROWS, "narration_id,participant_id,video_id,start_frame,stop_frame,verb_class")
-    assert f"{path}:1: found the header 'narration_id," in error_of(read_segments, path)
+    assert f"{path}:1: found the header 'narration_id," in error_of(read_segments, path, 8)
     (tmp_path / "b.csv").touch()
-    assert "b.csv:1: found the header ''" in error_of(read_segments, tmp_path / "b.csv")
-    assert "no segment below the header" in error_of(read_segments, write_csv(tmp_path / "c.csv", []))
+    assert "b.csv:1: found the header ''" in error_of(read_segments, tmp_path / "b.csv", 8)
+    assert "no segment below the header" in error_of(read_segments, write_csv(tmp_path / "c.csv", []), 8)
     (tmp_path / "d.csv").write_bytes(b"\xff\xfe\x00")
-    assert "cannot be read as a csv file in UTF-8" in error_of(read_segments, tmp_path / "d.csv")
+    assert "cannot be read as a csv file in UTF-8" in error_of(read_segments, tmp_path / "d.csv", 8)
 
 
 def test_missing_folder_or_csv_says_what_to_do(data, tmp_path):
-    assert "python -m common.standins epic_kitchens" in error_of(EpicKitchens, tmp_path / "nope", data / "train.csv", 4)
-    assert "nope.csv: no such csv file" in error_of(EpicKitchens, data, data / "nope.csv", 4)
+    assert "python -m common.standins epic_kitchens" in error_of(
+        EpicKitchens, tmp_path / "nope", data / "train.csv", 4, 8
+    )
+    assert "nope.csv: no such csv file" in error_of(EpicKitchens, data, data / "nope.csv", 4, 8)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from common.datasets.epic_kitchens.reader import VERBS, EpicKitchens, read_segments
+from common.datasets.epic_kitchens.reader import EpicKitchens, read_segments
 from common.datasets.epic_kitchens.standin import write_epic_kitchens
+from common.datasets.epic_kitchens.subset import VERBS
 from common.datasets.kitchens.plan import LONGEST, LOOKS, MOTIONS, PAINTS, SHORTEST, SLOT, ClipPlan, plan_clip
 from common.datasets.kitchens.plan import oracle_accuracies as oracle
 from common.datasets.kitchens.render import camera_path, flow_levels, render_clip
@@ -35,7 +36,7 @@ def surface_motion(flow):
 
 def test_files_are_read_by_the_reader_of_the_real_data(folder):
     for split, count in SPLITS.items():
-        clips = EpicKitchens(folder, folder / f"csv/{split}.csv", 9)
+        clips = EpicKitchens(folder, folder / f"csv/{split}.csv", 9, len(VERBS))
         assert len(clips) == count
         for item in clips:
             assert item["rgb"].shape == (9, 40, 48, 3)
@@ -44,7 +45,7 @@ def test_files_are_read_by_the_reader_of_the_real_data(folder):
 
 def test_verbs_are_equally_frequent_and_kitchens_are_the_published_ones(folder):
     for split in ("train", "val"):
-        segments = read_segments(folder / f"csv/{split}.csv")
+        segments = read_segments(folder / f"csv/{split}.csv", 8)
         counts = Counter(segment.verb for segment in segments)
         assert set(counts) == set(range(8))
         assert max(counts.values()) - min(counts.values()) <= 1
@@ -54,7 +55,7 @@ def test_verbs_are_equally_frequent_and_kitchens_are_the_published_ones(folder):
 def test_rows_are_sorted_and_videos_belong_to_one_split(folder):
     videos = []
     for split in SPLITS:
-        segments = read_segments(folder / f"csv/{split}.csv")
+        segments = read_segments(folder / f"csv/{split}.csv", 8)
         names = [segment.narration_id for segment in segments]
         assert names == sorted(names)
         videos.append({segment.video_id for segment in segments})
@@ -63,7 +64,7 @@ def test_rows_are_sorted_and_videos_belong_to_one_split(folder):
 
 def test_segments_lie_in_slots_that_share_no_frame(folder):
     starts = set()
-    for segment in read_segments(folder / "csv/train.csv"):
+    for segment in read_segments(folder / "csv/train.csv", 8):
         slot = int(segment.narration_id.rsplit("_", 1)[1])
         first, last = slot * SLOT + 1, (slot + 1) * SLOT
         assert first <= segment.start_frame < segment.stop_frame <= last
@@ -190,7 +191,7 @@ def test_same_seed_writes_the_same_bytes_and_another_seed_others(folder, tmp_pat
 def test_older_stand_in_is_replaced_and_other_folders_are_left_alone(tmp_path):
     write_epic_kitchens(tmp_path / "a", 24, size=(32, 32))
     write_epic_kitchens(tmp_path / "a", 1, size=(32, 32))
-    assert [len(read_segments(tmp_path / f"a/csv/{split}.csv")) for split in SPLITS] == [1, 1, 1]
+    assert [len(read_segments(tmp_path / f"a/csv/{split}.csv", 8)) for split in SPLITS] == [1, 1, 1]
     assert len(list((tmp_path / "a").glob("*/rgb_frames/*"))) == 3
     (tmp_path / "b").mkdir()
     (tmp_path / "b/mine.txt").touch()

@@ -38,7 +38,7 @@ def replace_in(path, old, new):
 def test_sound_folder_is_summed_up(written, capsys):
     status, text = verify(capsys, written)
     assert (status, text.splitlines()[-1]) == (0, "all is well")
-    segments = read_segments(written / "csv/train.csv")
+    segments = read_segments(written / "csv/train.csv", 8)
     lengths = [segment.stop_frame - segment.start_frame + 1 for segment in segments]
     frames = sum(min(length, 16) for length in lengths)
     for part in ("train.csv: 8 segments (stand-in)", "val.csv: 4 segments", "test.csv: 4 segments", "  P01 8\n"):
@@ -49,7 +49,7 @@ def test_sound_folder_is_summed_up(written, capsys):
 
 
 def test_each_missing_or_damaged_frame_is_named(data, capsys):
-    first = read_segments(data / "csv/train.csv")[0]
+    first = read_segments(data / "csv/train.csv", 8)[0]
     video = data / "P01/rgb_frames/P01_01"
     gone, bad = (
         video / frame_name(first.start_frame + 1),
@@ -66,7 +66,7 @@ def test_each_missing_or_damaged_frame_is_named(data, capsys):
 
 
 def test_segment_that_outlasts_its_video_is_one_problem_a_stream(data, capsys):
-    last = read_segments(data / "csv/test.csv")[-1]
+    last = read_segments(data / "csv/test.csv", 8)[-1]
     replace_in(data / "csv/test.csv", f",{last.stop_frame},", ",999,")
     status, text = verify(capsys, data)
     assert (status, text.splitlines()[-1]) == (1, "2 problems")

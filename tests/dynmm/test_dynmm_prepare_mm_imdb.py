@@ -9,11 +9,12 @@ import torch
 import torchvision
 from torch import nn
 
+from common.datasets.mm_imdb.plots import mean_vectors, read_word2vec, words_of
+from common.datasets.mm_imdb.posters import DEVIATION, MEAN, poster_features, read_poster, vgg_features
+from common.datasets.mm_imdb.prepare import genre_table, prepare, read_film, read_split
 from common.datasets.mm_imdb.reader import MMIMDB
 from common.errors import UserError
-from dynmm.modality.poster_features import DEVIATION, MEAN, poster_features, read_poster, vgg_features
-from dynmm.modality.prepare_mm_imdb import genre_table, main, parser, prepare, read_film, read_split
-from dynmm.modality.word_vectors import mean_vectors, read_word_vectors, words_of
+from dynmm.modality.prepare_mm_imdb import main, parser
 
 CPU = torch.device("cpu")
 WORDS = ("the", "night", "train", "it's")
@@ -178,7 +179,7 @@ def test_mean_counts_repeated_words_and_is_zero_without_known_ones():
 def test_binary_and_text_word_vectors_are_the_same(tmp_path, word2vec, vectors, newline):
     path = write_binary(tmp_path / "vectors.bin", vectors, newline)
     wanted = {"train", "the", "unknown"}
-    from_binary, from_text = (read_word_vectors(file, wanted) for file in (path, word2vec))
+    from_binary, from_text = (read_word2vec(file, wanted) for file in (path, word2vec))
     assert set(from_binary) == set(from_text) == {"train", "the"}
     for word, vector in from_binary.items():
         assert np.array_equal(vector, vectors[word])
@@ -188,7 +189,7 @@ def test_binary_and_text_word_vectors_are_the_same(tmp_path, word2vec, vectors, 
 def test_text_vectors_need_no_header(word2vec):
     lines = word2vec.read_text().splitlines()
     word2vec.write_text("\n".join(lines[1:]))
-    assert set(read_word_vectors(word2vec, WORDS)) == set(WORDS)
+    assert set(read_word2vec(word2vec, WORDS)) == set(WORDS)
 
 
 @pytest.mark.parametrize(
@@ -209,12 +210,12 @@ def test_text_vectors_need_no_header(word2vec):
 def test_damaged_word_vectors_are_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=rf"{name}.*{message}|{message}"):
-        read_word_vectors(tmp_path / name, WORDS)
+        read_word2vec(tmp_path / name, WORDS)
 
 
 def test_missing_word_vectors_tell_what_is_expected(tmp_path):
     with pytest.raises(UserError, match=r"no.bin: no such word2vec file; expected GoogleNews"):
-        read_word_vectors(tmp_path / "no.bin", WORDS)
+        read_word2vec(tmp_path / "no.bin", WORDS)
 
 
 def test_poster_is_scaled_and_cut_around_its_centre(tmp_path):

@@ -6,10 +6,12 @@ import sys
 import numpy as np
 import pytest
 
+from common.datasets.cmu_mosei.prepare import FILE_NAME
 from common.datasets.cmu_mosei.reader import read_sentiment_file
+from common.datasets.cmu_mosei.words import embed, plain_words
+from common.datasets.word_vectors import read_word_vectors
 from common.errors import UserError
-from ucrn.repack_tbje import FILE_NAME, main
-from ucrn.word_vectors import embed, plain_words, read_word_vectors
+from ucrn.repack_tbje import main
 
 VECTORS = {"the": [1, 2, 3], "movie": [4, 5, 6], "dont": [-1, 0.5, 0], "at": [7, 7, 7]}
 SENTENCES = {

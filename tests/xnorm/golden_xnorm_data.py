@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from common.datasets.epic_kitchens.reader import (
-    COLUMNS,
+    FIELDS,
     EpicKitchens,
     Segment,
     frame_name,
@@ -75,8 +75,8 @@ def item(case: Case) -> dict[str, Any]:
         folder = Path(name)
         write_video(folder, case)
         row = f"P01_01_0,P01,P01_01,{config['start_frame']},{config['stop_frame']},{config['verb']}"
-        (folder / "train.csv").write_text(",".join(COLUMNS) + "\n" + row + "\n")
-        reader = EpicKitchens(folder, folder / "train.csv", config["num_frames"])
+        (folder / "train.csv").write_text(",".join([*FIELDS, "verb"]) + "\n" + row + "\n")
+        reader = EpicKitchens(folder, folder / "train.csv", config["num_frames"], 8)
         clips = EnlargedClips(reader, CROP)[0]
         if config["train"]:
             draws = PythonDraws(config["random_seed"])

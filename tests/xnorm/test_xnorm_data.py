@@ -205,7 +205,7 @@ def test_csv_beside_the_frames_is_taken_where_the_default_is_not_there(flags, fo
 
 
 def reader(folder, **options):
-    return EpicKitchens(folder, folder / "csv/test.csv", options.pop("num_frames", 3), **options)
+    return EpicKitchens(folder, folder / "csv/test.csv", options.pop("num_frames", 3), 8, **options)
 
 
 @pytest.mark.parametrize("crop", [32, 48])

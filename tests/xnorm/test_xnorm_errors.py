@@ -60,7 +60,7 @@ def test_verb_outside_the_classes(own_inputs, run_dir):
 
 def test_frame_that_is_missing_in_between_is_named_when_it_is_read(own_inputs, tmp_path):
     folder = own_inputs / "kitchens"
-    segment = read_segments(folder / "csv" / "val.csv")[0]
+    segment = read_segments(folder / "csv" / "val.csv", 8)[0]
     frame = frame_name(sampled_frames(segment, "rgb", FRAMES)[FRAMES // 2])
     (folder / segment.participant_id / "rgb_frames" / segment.video_id / frame).unlink()
     with pytest.raises(UserError, match=rf"{segment.video_id}/{frame}: no such frame"):

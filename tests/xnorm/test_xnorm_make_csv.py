@@ -4,10 +4,11 @@ import sys
 
 import pytest
 
+from common.datasets.epic_kitchens.prepare import PUBLISHED, Published, read_annotations, split_rows, training_rows
 from common.datasets.epic_kitchens.reader import read_segments
+from common.datasets.epic_kitchens.subset import VALIDATION_VIDEOS
 from common.errors import UserError
-from xnorm import make_csv
-from xnorm.make_csv import PUBLISHED, Published, main, read_annotations, split_rows, training_rows
+from xnorm.make_csv import main
 
 HEADER = (
     "narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame,"
@@ -60,7 +61,7 @@ def published_here(monkeypatch):
     header = "narration_id,participant_id,video_id,start_frame,stop_frame,verb\n"
     for split, text in texts.items():
         digits = hashlib.sha256((header + text).encode()).hexdigest()
-        monkeypatch.setitem(make_csv.PUBLISHED, split, Published((0,) * 3, (0,) * 8, digits))
+        monkeypatch.setitem(PUBLISHED, split, Published((0,) * 3, (0,) * 8, digits))
 
 
 def names(rows):
@@ -87,7 +88,7 @@ def test_rows_of_fifteen_videos_are_for_validation(sources):
         "val": ["P08_03_1"],
         "test": ["P01_11_0"],
     }
-    assert len(make_csv.VALIDATION_VIDEOS) == 15
+    assert len(VALIDATION_VIDEOS) == 15
 
 
 def test_published_counts_agree_with_each_other():
@@ -108,7 +109,7 @@ def test_files_have_the_published_form_and_are_told_to_be_the_published_ones(sou
     assert content == b"narration_id,participant_id,video_id,start_frame,stop_frame,verb\nP01_11_0,P01,P01_11,5,9,7\n"
     assert text.count(": as published\n") == 3
     assert text.splitlines()[-1] == f"wrote {tmp_path}/out: all three files are the published ones"
-    assert [segment.verb for segment in read_segments(tmp_path / "out/train.csv")] == [1, 1]
+    assert [segment.verb for segment in read_segments(tmp_path / "out/train.csv", 8)] == [1, 1]
 
 
 def test_counts_are_printed_beside_the_published_ones(sources, tmp_path, capsys):

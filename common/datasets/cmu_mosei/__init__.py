@@ -3,7 +3,7 @@
 from common.datasets.about import About
 
 ABOUT = About(
-    title="CMU-MOSEI: sentiment of spoken clips, as words, audio and vision features",
+    title="CMU-MOSEI: sentiment of spoken clips, as words, audio and vision",
     source=("the pickles of MulT's archive (its links have been dead for long stretches), or of MultiBench's drive"),
     size=(
         "16,265 / 1,869 / 4,643 aligned clips (train / valid / test), 16,326 / 1,871 / 4,659 unaligned; "

@@ -3,7 +3,7 @@
 from common.datasets.about import About
 
 ABOUT = About(
-    title="CMU-MOSI: sentiment of spoken clips, the smaller elder of CMU-MOSEI, in the same format",
+    title="CMU-MOSI: sentiment of spoken clips, in the format of CMU-MOSEI",
     source=("the pickles of MulT's archive (its links have been dead for long stretches), or of MultiBench's drive"),
     size="1,284 / 229 / 686 clips (train / valid / test)",
     licence="not known here: see the terms of the source",

@@ -3,7 +3,7 @@
 from common.datasets.about import About
 
 ABOUT = About(
-    title="emotions of spoken clips from token features of text and audio",
+    title="Emotions of spoken clips, as token features of text and audio",
     source=("IEMOCAP (sail.usc.edu/iemocap) and MSP-IMPROV are given out on request; the layout of the files is ours"),
     size="as many clips as the files hold",
     licence="on request, under the terms that each data set's authors set",

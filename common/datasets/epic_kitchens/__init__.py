@@ -3,7 +3,7 @@
 from common.datasets.about import About
 
 ABOUT = About(
-    title="EPIC-KITCHENS-100: actions in kitchens, as RGB and flow frames of segments",
+    title="EPIC-KITCHENS-100: actions, as RGB and flow frames of segments",
     source=(
         "the official RGB and flow frames, each video's tar unpacked into a folder of its name; annotations: "
         "github.com/epic-kitchens/epic-kitchens-100-annotations"

@@ -1,12 +1,14 @@
 """Action segments of EPIC-KITCHENS-100: csv files, and RGB and optical-flow frames as the official downloads unpack.
 
-    CSV                                               narration_id,participant_id,video_id,start_frame,stop_frame,verb
+    CSV                                               narration_id,participant_id,video_id,start_frame,stop_frame,LABEL
     FOLDER/P01/rgb_frames/P01_01/frame_0000000001.jpg ...        colour, numbered from 1; official size 456x256 (W x H)
     FOLDER/P01/flow_frames/P01_01/{u,v}/frame_0000000001.jpg ... grey; half the rate, so every second RGB frame has one
 
 A segment is inclusive: RGB frames start .. stop, flow frames (start + 1) // 2 .. (stop + 1) // 2. Flow is in pixels
 between two frames of its own rate, u to the right and v downwards, 127.5 + 127.5 / 20 a pixel, cut at 20 pixels.
 The data set's authors ask to download video P01_109 again (an erratum): older copies of its frames are faulty.
+
+LABEL is the column of the class's number; what the numbers mean, and how many there are, the caller says.
 
 No torch here. Enlarging, cropping and scaling belong to the papers' transforms.
 """
@@ -25,8 +27,7 @@ import numpy as np
 from common.errors import UserError
 from common.hashing import sha256_of
 
-COLUMNS = ("narration_id", "participant_id", "video_id", "start_frame", "stop_frame", "verb")
-VERBS = ("take", "put", "wash", "open", "close", "insert", "turn-on", "cut")
+FIELDS = ("narration_id", "participant_id", "video_id", "start_frame", "stop_frame")  # a csv's columns before the label
 MODALITIES = ("rgb", "flow")
 PARTS = {"rgb": ("",), "flow": ("u", "v")}  # subfolders of a video's frames
 FLOW_BOUND = 20  # pixels of motion that the grey levels 0 and 255 stand for
@@ -36,7 +37,10 @@ _NAME = re.compile(r"\w+")
 
 
 class Segment(NamedTuple):
-    """One action: frames start_frame .. stop_frame (RGB, from 1, inclusive) of a video; line: its line in the csv."""
+    """One action: frames start_frame .. stop_frame (RGB, from 1, inclusive) of a video.
+
+    verb: the class's number; line: the segment's line in the csv.
+    """
 
     narration_id: str
     participant_id: str
@@ -50,7 +54,8 @@ class Segment(NamedTuple):
 class EpicKitchens(Sequence):
     """The segments of a csv in its order, each as `num_frames` frames spread evenly over it.
 
-    folder: holds P01/rgb_frames ...; modalities: what is read, and looked for, of "rgb" and "flow".
+    folder: holds P01/rgb_frames ...; num_classes, label: as for `read_segments`; modalities: what is read, and looked
+    for, of "rgb" and "flow".
     Item: {"rgb": uint8 (T, H, W, 3), "flow": uint8 (T, H, W, 2) = u, v}, as far as asked for; the label is
     `segments[i].verb`. T = num_frames; the first and the last frame are always among them, short segments repeat some.
     Opening raises UserError for what `read_segments` refuses, for a missing folder, and where the first or the last
@@ -62,13 +67,14 @@ class EpicKitchens(Sequence):
         folder: str | Path,
         csv_file: str | Path,
         num_frames: int,
-        num_classes: int = len(VERBS),
+        num_classes: int,
         modalities: Sequence[str] = MODALITIES,
+        label: str = "verb",
     ) -> None:
         self.folder, self.csv_file = Path(folder), Path(csv_file)
         self.num_frames, self.modalities = num_frames, tuple(modalities)
         check_folder(self.folder)
-        self.segments = read_segments(self.csv_file, num_classes)
+        self.segments = read_segments(self.csv_file, num_classes, label)
         for segment in self.segments:
             for modality in self.modalities:
                 check_ends(self.folder, self.csv_file, segment, modality)
@@ -115,23 +121,23 @@ def check_folder(folder: Path) -> None:
     )
 
 
-def read_segments(csv_file: str | Path, num_classes: int = len(VERBS)) -> list[Segment]:
-    """The rows of a csv, in order; LF or CRLF line ends.
+def read_segments(csv_file: str | Path, num_classes: int, label: str = "verb") -> list[Segment]:
+    """The rows of a csv, in order; LF or CRLF line ends. label: the column of the class's number.
 
     Raises UserError naming file and line for a missing or empty file, another header, a wrong number of columns, an
-    odd or repeated name, frames that are no whole numbers from 1 or end before they start, a verb outside
+    odd or repeated name, frames that are no whole numbers from 1 or end before they start, a label outside
     0..num_classes-1.
     """
-    csv_file = Path(csv_file)
+    csv_file, columns = Path(csv_file), (*FIELDS, label)
     if not csv_file.is_file():
         raise UserError(
             f"{csv_file}: no such csv file; expected train.csv, val.csv and test.csv with the columns "
-            f"{','.join(COLUMNS)}; stand-ins lie in csv/ of the stand-in's folder"
+            f"{','.join(columns)}; stand-ins lie in csv/ of the stand-in's folder"
         )
     segments: list[Segment] = []
     lines: dict[str, int] = {}
-    for line, row in _rows(csv_file):
-        segment = _segment(f"{csv_file}:{line}", row, line, num_classes)
+    for line, row in _rows(csv_file, columns):
+        segment = _segment(f"{csv_file}:{line}", columns, row, line, num_classes)
         if segment.narration_id in lines:
             raise UserError(
                 f"{csv_file}:{line}: narration_id {segment.narration_id!r} stands in line {lines[segment.narration_id]}"
@@ -144,32 +150,33 @@ def read_segments(csv_file: str | Path, num_classes: int = len(VERBS)) -> list[S
     return segments
 
 
-def _rows(csv_file: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(csv_file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """(line, columns) of the rows below the header, which is checked; blank lines are left out."""
     try:
         with open(csv_file, encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
             header = next(rows, [])
-            if tuple(header) != COLUMNS:
+            if tuple(header) != columns:
                 found = ",".join(header)
-                raise UserError(f"{csv_file}:1: found the header {found[:200]!r}, expected {','.join(COLUMNS)!r}")
+                raise UserError(f"{csv_file}:1: found the header {found[:200]!r}, expected {','.join(columns)!r}")
             yield from ((rows.line_num, row) for row in rows if row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{csv_file}: cannot be read as a csv file in UTF-8 ({error})") from error
 
 
-def _segment(where: str, row: list[str], line: int, num_classes: int) -> Segment:
-    if len(row) != len(COLUMNS):
-        raise UserError(f"{where}: {len(row)} columns, expected {len(COLUMNS)}: {', '.join(COLUMNS)}")
-    for name, text in zip(COLUMNS[:3], row, strict=False):
+def _segment(where: str, columns: tuple[str, ...], row: list[str], line: int, num_classes: int) -> Segment:
+    if len(row) != len(columns):
+        raise UserError(f"{where}: {len(row)} columns, expected {len(columns)}: {', '.join(columns)}")
+    narration, participant, video = row[:3]
+    for name, text in zip(columns[:3], row, strict=False):
         if not _NAME.fullmatch(text):
             raise UserError(f"{where}: {name} is {text[:80]!r}; expected letters, digits and _, such as P01_01_1")
-    start, stop, verb = (_whole(where, name, text) for name, text in zip(COLUMNS[3:], row[3:], strict=True))
+    start, stop, verb = (_whole(where, name, text) for name, text in zip(columns[3:], row[3:], strict=True))
     if start < 1 or stop < start:
         raise UserError(f"{where}: start_frame {start}, stop_frame {stop}; expected 1 <= start_frame <= stop_frame")
     if not 0 <= verb < num_classes:
-        raise UserError(f"{where}: verb {verb}; expected 0..{num_classes - 1} ({num_classes} classes)")
-    return Segment(*row[:3], start, stop, verb, line)
+        raise UserError(f"{where}: {columns[-1]} {verb}; expected 0..{num_classes - 1} ({num_classes} classes)")
+    return Segment(narration, participant, video, start, stop, verb, line)
 
 
 def _whole(where: str, name: str, text: str) -> int:

@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from common.datasets.epic_kitchens.reader import COLUMNS, frame_name
+from common.datasets.epic_kitchens.reader import FIELDS, frame_name
 from common.datasets.kitchens.plan import LOOKS, SLOT, oracle_accuracies, plan_clip
 from common.datasets.kitchens.render import render_clip
 from common.errors import UserError
@@ -113,4 +113,4 @@ def _write_csv(path: Path, rows: list[tuple]) -> None:
     """The rows in the official order, by narration_id as text."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([COLUMNS, *sorted(rows)])
+        writer.writerows([(*FIELDS, "verb"), *sorted(rows)])

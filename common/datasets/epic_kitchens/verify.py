@@ -13,7 +13,6 @@ from tqdm import tqdm
 from common.datasets.epic_kitchens.reader import (
     MODALITIES,
     RENEWED,
-    VERBS,
     Segment,
     check_ends,
     check_folder,
@@ -24,6 +23,7 @@ from common.datasets.epic_kitchens.reader import (
     read_segments,
     sampled_frames,
 )
+from common.datasets.epic_kitchens.subset import LABEL, VERBS
 from common.errors import UserError
 from common.standins.marker import is_standin
 
@@ -56,7 +56,7 @@ def verify_epic_kitchens(folder: Path, csv_folder: Path | None = None) -> int:
     count, videos = 0, {}
     for path in paths:
         try:
-            segments = read_segments(path)
+            segments = read_segments(path, len(VERBS), LABEL)
         except UserError as error:
             count += 1
             print(f"{path.name}: unusable\n  {error}")

@@ -3,7 +3,7 @@
 from common.datasets.about import About
 
 ABOUT = About(
-    title="NYU Depth V2 with 40 classes: colour, depth and labels of indoor scenes",
+    title="NYU Depth V2: colour, depth and 40 classes of indoor scenes",
     source=(
         "prepared images with lists, as papers with 40 classes release them (their hosts have moved before); "
         "NYU Depth V2 itself is at its authors' page"

@@ -2,8 +2,8 @@
 
 Nothing was learned. The convolutions are He-initialised; what makes them a usable start is that the batch norms'
 running statistics fit (they were measured on rooms of common.datasets.rooms, colour and depth mixed), so that a network
-with frozen statistics has activations of ordinary size in every layer, and that 15 % of the scales of every bn2 are
-below 0.02, as channels are that a trained network has given up.
+with frozen statistics has activations of ordinary size in every layer, and that some scales of every bn2 are nearly 0:
+the weak channels that a trained network has given up, which methods that prune or replace channels look for.
 """
 
 import numpy as np
@@ -15,12 +15,16 @@ from common.datasets.nyudv2.reader import UNITS_PER_METRE
 from common.datasets.rooms.render import render_room
 from common.standins.weights.calibration import calibrate
 
-SMALL_SCALE, SMALL_SHARE = 0.02, 0.15
+WEAK_SCALE, WEAK_SHARE = 0.02, 0.15
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def standin_state(depth: int, width: int = 64, seed: int = 0) -> dict[str, Tensor]:
-    """State dict of an untrained, calibrated ResNet, without num_batches_tracked like the old published files."""
+def standin_state(depth: int, width: int = 64, seed: int = 0, weak_share: float = WEAK_SHARE) -> dict[str, Tensor]:
+    """State dict of an untrained, calibrated ResNet, without num_batches_tracked like the old published files.
+
+    weak_share: of the scales of every bn2, how many lie within WEAK_SCALE of 0, from 0 to 1; the others lie from 0.5
+    to 1.5.
+    """
     generator = torch.Generator().manual_seed(1000 * seed + depth)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # construction draws too; all of it is overwritten
@@ -32,20 +36,20 @@ def standin_state(depth: int, width: int = 64, seed: int = 0) -> dict[str, Tenso
             nn.init.normal_(module.weight, 0.0, 0.01, generator=generator)
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
-            _draw_scales(name, module, generator)
+            _draw_scales(name, module, generator, weak_share)
     calibrate(model, calibration_images(seed))
     return {name: value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
 
 
-def _draw_scales(name: str, norm: nn.BatchNorm2d, generator: torch.Generator) -> None:
+def _draw_scales(name: str, norm: nn.BatchNorm2d, generator: torch.Generator, weak_share: float) -> None:
     """bn3: 0.3 to 0.5, so that the residual sums stay small; others: 0.5 to 1.5, some of bn2 nearly 0."""
     low, high = (0.3, 0.5) if name.endswith("bn3") else (0.5, 1.5)
     nn.init.uniform_(norm.weight, low, high, generator=generator)
     nn.init.normal_(norm.bias, 0.0, 0.1, generator=generator)
     if name.endswith("bn2"):
-        small = torch.rand(norm.num_features, generator=generator) < SMALL_SHARE
-        tiny = SMALL_SCALE * (2 * torch.rand(norm.num_features, generator=generator) - 1)
-        norm.weight.data = torch.where(small, tiny, norm.weight.data)
+        weak = torch.rand(norm.num_features, generator=generator) < weak_share
+        tiny = WEAK_SCALE * (2 * torch.rand(norm.num_features, generator=generator) - 1)
+        norm.weight.data = torch.where(weak, tiny, norm.weight.data)
 
 
 def calibration_images(seed: int, rooms: int = 8, size: tuple[int, int] = (96, 128)) -> Tensor:

@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.standins.marker import prepare_folder, write_marker
 from common.standins.weights.bert_folder import write_bert
 from common.standins.weights.i3d_files import NARROW, write_i3d
-from common.standins.weights.resnets import SMALL_SCALE, SMALL_SHARE, standin_state
+from common.standins.weights.resnets import WEAK_SCALE, WEAK_SHARE, standin_state
 
 KINDS = ("resnet", "bert", "i3d")
 
@@ -45,11 +45,12 @@ def write_weights(
     seed: int = 0,
     only: Sequence[str] = KINDS,
     narrow: int = NARROW,
+    weak_share: float = WEAK_SHARE,
 ) -> None:
     """Write FOLDER/<published name> for each depth, FOLDER/bert-base-uncased, both I3D files, and standin.json.
 
     width: channels of the ResNets' stem; 64 is the published network. only: which of KINDS to write.
-    narrow: what the I3Ds' widths are divided by; 1 is the published network.
+    narrow: what the I3Ds' widths are divided by; 1 is the published network. weak_share: as for `standin_state`.
     Raises UserError for another depth or kind, a width or narrow below 1 and a folder that holds anything else.
     """
     for flag, value in (("width", width), ("narrow", narrow)):
@@ -62,11 +63,11 @@ def write_weights(
     if strange:
         raise UserError(f"--only {strange[0]}: expected some of {', '.join(KINDS)}")
     folder = prepare_folder(folder, "weights")
-    truth = {"trained": False, "width": width, "bn2_scales_below": SMALL_SCALE, "share": SMALL_SHARE}
+    truth = {"trained": False, "width": width, "bn2_scales_below": WEAK_SCALE, "share": weak_share}
     write_marker(folder, "weights", seed, len(depths), {**truth, "narrow": narrow, "written": list(only)})
     if "resnet" in only:
         for depth in depths:
-            torch.save(standin_state(depth, width, seed), folder / PUBLISHED[depth])
+            torch.save(standin_state(depth, width, seed, weak_share), folder / PUBLISHED[depth])
     if "bert" in only:
         write_bert(folder, seed)
     if "i3d" in only:

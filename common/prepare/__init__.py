@@ -1,0 +1,1 @@
+"""Prepares a data set: from its raw release to the layout that its reader takes."""
