@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,6 @@ class RememberedRun:
 
     def note(self, line=""):
         pass
-
-    def autocast(self):
-        return nullcontext()
 
     def progress(self, batches, what):
         return iter(batches)
