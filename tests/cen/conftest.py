@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from cen.semantic_segmentation.flags import parser, resolve
 from cen.semantic_segmentation.model import RefineNet
 from run_folders import RememberedRun
-from segmentation_runs import write_inputs
+from segmentation_runs import settings_of, write_inputs
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +62,8 @@ def pictures():
 
 @pytest.fixture(scope="session")
 def flags():
-    """The completed flags of a command line."""
-    return lambda *argv: resolve(parser().parse_args(list(argv)))
+    """The settings of a command line."""
+    return settings_of
 
 
 @pytest.fixture

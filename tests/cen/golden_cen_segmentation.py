@@ -1,7 +1,6 @@
 """What each golden component of CEN's segmentation is in this repository."""
 
 import tempfile
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,22 @@ from torch import Tensor, nn
 
 from cen.exchange import exchange_channels, penalised_slices, scale_penalty
 from cen.semantic_segmentation import transforms as T
-from cen.semantic_segmentation.evaluate import enlarge, validate
+from cen.semantic_segmentation.datasets import NYUDV2
+from cen.semantic_segmentation.evaluate import enlarge, evaluate
 from cen.semantic_segmentation.losses import segmentation_loss
 from cen.semantic_segmentation.model import Bottleneck, CRPBlock, RCUBlock, RefineNet
-from cen.semantic_segmentation.optimizers import parameter_groups, stage_optimizers, update
-from cen.semantic_segmentation.pictures import validation_image
+from cen.semantic_segmentation.optimizers import parameter_groups, stage_optimizers
+from cen.semantic_segmentation.optimizers import step as optimizer_step
+from cen.semantic_segmentation.pictures import Look, draw_panel
 from cen.semantic_segmentation.pretrained import start_from_imagenet
 from cen.semantic_segmentation.scales import slimming_figures
-from cen.semantic_segmentation.schedule import BestScore, EpochPlan, epoch_plans
+from cen.semantic_segmentation.schedule import epoch_plans
+from cen.semantic_segmentation.selection import Selection
 from cen.semantic_segmentation.train import freeze_norms
 from common.datasets.images import read_colour, read_depth, read_mask
 from common.metrics.segmentation import ConfusionMatrix, segmentation_scores
 from golden_cases import Case
+from run_folders import RememberedRun
 
 
 def streams_of(prefix: str, tensors: list[Tensor]) -> dict[str, Tensor]:
@@ -116,8 +119,8 @@ def loss(case: Case) -> dict[str, Any]:
 def train_step(case: Case) -> dict[str, Any]:
     c = case.config
     model = case.fill(network(c))
-    args = Namespace(**{key: c[key] for key in ("mom_enc", "mom_dec", "wd_enc", "wd_dec", "optim_dec")})
-    optimizers = stage_optimizers(model, args, EpochPlan(0, 0, c["lr_enc"], c["lr_dec"], True, True, False))
+    rates, momenta, decays = ((c[f"{name}_enc"], c[f"{name}_dec"]) for name in ("lr", "mom", "wd"))
+    optimizers = stage_optimizers(model, rates, momenta, decays, c["optim_dec"])
     if c["freeze_bn"]:
         freeze_norms(model)
     slices = penalised_slices(model.named_parameters(), "bn2")
@@ -128,7 +131,7 @@ def train_step(case: Case) -> dict[str, Any]:
         outputs, _ = model(inputs)
         value = segmentation_loss(outputs, target, scale_penalty(parameters, slices), c["lamda"], c["ignore_label"])
         losses.append(value.item())
-        update(value, optimizers, scaler)
+        optimizer_step(value, optimizers, scaler)
         if step == 1:
             found |= {f"grad1/{name}": parameters[name].grad.clone() for name in c["watch_grad"]}
         state = model.state_dict()
@@ -140,20 +143,22 @@ def train_step(case: Case) -> dict[str, Any]:
 def schedule(case: Case) -> dict[str, Any]:
     c = case.config
     resume = c.get("resume", {"epoch_start": 0, "best_val": 0.0})
-    best, scores = BestScore(resume["best_val"]), iter(case.inputs["scores"])
+    selection, scores = Selection(resume["best_val"]), iter(case.inputs["scores"])
     trained, validated, saves = [], [], []
     for plan in epoch_plans(c["num_epoch"], c["lr_enc"], c["lr_dec"], c["val_every"], resume["epoch_start"]):
         trained.append([plan.epoch, plan.lr_enc, plan.lr_dec])
         if plan.validates:
             score = float(next(scores))
             validated.append([plan.epoch, score])
-            saves.append([best.update(score), plan.epoch, best.stored])
+            saves.append([selection.update(plan.epoch, score), plan.epoch, selection.stored])
     return {"trained": np.array(trained), "validated": np.array(validated), "saves": np.array(saves)}
 
 
 def saver(case: Case) -> dict[str, Any]:
-    best = BestScore(case.config["best_val"])
-    return {"rows": np.array([[best.update(float(v)), best.best, best.stored] for v in case.inputs["values"]])}
+    selection, rows = Selection(case.config["best_val"]), []
+    for epoch, value in enumerate(case.inputs["values"]):
+        rows.append([selection.update(epoch, float(value)), selection.best.score, selection.stored])
+    return {"rows": np.array(rows)}
 
 
 def scores(case: Case) -> dict[str, Any]:
@@ -192,7 +197,7 @@ def validation(case: Case) -> dict[str, Any]:
     def see(batch: dict[str, Tensor], maps: list[Tensor]) -> None:
         confusions.append(torch.stack([count(batch["mask"], m, case.config["num_classes"]) for m in maps]))
 
-    found = validate(Answers(logits), batches, names, case.config["num_classes"], torch.device("cpu"), see=see)
+    found = evaluate(Answers(logits), batches, names, case.config["num_classes"], RememberedRun(), see)
     return {
         "confusion": torch.stack(confusions).sum(0),
         "scores": np.stack([as_row(score) for score in found.outputs.values()]),
@@ -261,12 +266,10 @@ def transform(case: Case) -> dict[str, Any]:
     return found
 
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
 def picture(case: Case) -> dict[str, Any]:
     inputs = {name: case.inputs[name][0] for name in ("rgb", "depth") if name in case.inputs}
-    return {"image": validation_image(inputs, case.inputs["mask"][0], case.inputs["pred"][0], MEAN, STD)}
+    look = Look(list(inputs), T.Normalisation(), NYUDV2.classes, NYUDV2.colours, NYUDV2.ignore)
+    return {"image": draw_panel(look, inputs, case.inputs["mask"][0], case.inputs["pred"][0])}
 
 
 SEGMENTATION = {

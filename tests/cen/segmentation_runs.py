@@ -1,15 +1,23 @@
-"""Small data and the shortest command line of CEN's segmentation, for tests that run the whole command."""
+"""Small data, settings and the shortest command line of CEN's segmentation."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from cen.semantic_segmentation.flags import Settings, read_flags
 from common.datasets.nyudv2.standin import write_nyudv2
 from common.standins.weights.standin import write_weights
 from run_folders import assert_equal
 
 WIDTH = 4
+
+
+def settings_of(*flags: str, **changes: Any) -> Settings:
+    """The settings of a command line with these flags; then with these values changed."""
+    return replace(read_flags([*flags]), **changes)
 
 
 def write_inputs(folder: Path) -> None:
@@ -40,5 +48,5 @@ def assert_same_checkpoint(one: Path, other: Path) -> None:
     first, second = (torch.load(path, weights_only=True) for path in (one, other))
     for content in (first, second):
         content.pop("run", None)
-        content.get("ours", {}).pop("stage_seconds", None)
+        content.get("ours", {"stages": {}})["stages"].pop("seconds", None)
     assert_equal(first, second, one.name)

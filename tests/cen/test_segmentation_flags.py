@@ -2,7 +2,7 @@
 
 import pytest
 
-from cen.semantic_segmentation.flags import QUIRKS, normalisation, parser
+from cen.semantic_segmentation.flags import QUIRKS, parser
 from cen.semantic_segmentation.transforms import Normalisation
 from common.errors import UserError
 
@@ -50,6 +50,8 @@ OURS = {
     "imagenet": None,
     "width": 64,
     "val_batch_size": 1,
+    "dataset": "nyudv2",
+    "weights_are_published": False,
     "run_dir": None,
     "precision": "fp32",
     "channels_last": False,
@@ -111,24 +113,24 @@ def test_booleans_say_what_they_mean(text, value):
 
 def test_single_values_are_spread_over_the_stages(flags):
     args = flags("--num-epoch", "7", "--lr-dec", "0.5", "--freeze-bn", "false", "--lr-enc", ".3", ".2", ".1", ".05")
-    assert args.num_epoch == [7] * 4
-    assert args.lr_dec == [0.5] * 4
-    assert args.freeze_bn == [False] * 4
+    assert args.num_epoch == (7,) * 4
+    assert args.lr_dec == (0.5,) * 4
+    assert args.freeze_bn == (False,) * 4
 
 
 def test_number_of_stages_is_that_of_the_encoders_rates(flags):
     args = flags("--lr-enc", ".3", ".2", "--lr-dec", ".1", ".2", "--num-epoch", "4", "5", "--freeze-bn", "1", "0")
-    assert (args.num_epoch, args.freeze_bn) == ([4, 5], [True, False])
+    assert (args.num_epoch, args.freeze_bn) == ((4, 5), (True, False))
 
 
 def test_defaults_are_completed_for_three_stages(flags):
-    assert flags().freeze_bn == [True] * 3
+    assert flags().freeze_bn == (True,) * 3
 
 
 def test_normalisation_of_the_flags(flags):
-    assert normalisation(flags()) == Normalisation()
+    assert flags().norm == Normalisation()
     args = flags("--normalise-params", "1", ".1", ".2", ".3", ".4", ".5", ".6", "-1")
-    assert normalisation(args) == Normalisation(1.0, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), -1.0)
+    assert args.norm == Normalisation(1.0, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), -1.0)
 
 
 @pytest.mark.parametrize(

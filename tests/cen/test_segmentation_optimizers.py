@@ -1,22 +1,20 @@
 """The two optimizers: what they hold, their first steps written out, and that every stage has new ones."""
 
-from argparse import Namespace
-
 import pytest
 import torch
 from torch import nn
 
+from cen.semantic_segmentation import final
 from cen.semantic_segmentation import train as train_file
+from cen.semantic_segmentation.checkpoints import Start
 from cen.semantic_segmentation.evaluate import Validation
 from cen.semantic_segmentation.model import RefineNet
-from cen.semantic_segmentation.optimizers import ENCODER, parameter_groups, stage_optimizers, update
-from cen.semantic_segmentation.schedule import EpochPlan
+from cen.semantic_segmentation.optimizers import ENCODER, parameter_groups, stage_optimizers, step
 from cen.semantic_segmentation.train import train
 from common.metrics.segmentation import SegmentationScores
 
 DECAY = 0.1  # the published 1e-5 times the learning rate is too small to be seen in float32
 LR_ENC, LR_DEC, MOMENTUM = 0.05, 0.02, 0.75
-PLAN = EpochPlan(0, 0, LR_ENC, LR_DEC, True, True, False)
 NO_SCALING = torch.amp.GradScaler(enabled=False)
 
 
@@ -34,17 +32,17 @@ class Toy(nn.Module):
         return sum((slope * parameter).sum() for parameter in self.parameters())
 
 
-def settings(optim_dec="sgd", decay=DECAY, momentum=MOMENTUM):
-    return Namespace(mom_enc=momentum, mom_dec=momentum, wd_enc=decay, wd_dec=decay, optim_dec=optim_dec)
+def new(model, optim_dec="sgd", decay=DECAY, momentum=MOMENTUM):
+    return stage_optimizers(model, (LR_ENC, LR_DEC), (momentum, momentum), (decay, decay), optim_dec)
 
 
 def steps(optim_dec, slopes, **options):
     """Parameters before and after each of the updates with these gradients."""
     toy = Toy()
-    optimizers = stage_optimizers(toy, settings(optim_dec, **options), PLAN)
+    optimizers = new(toy, optim_dec, **options)
     states = [{name: p.detach().double().clone() for name, p in toy.named_parameters()}]
     for slope in slopes:
-        update(toy.loss(slope), optimizers, NO_SCALING)
+        step(toy.loss(slope), optimizers, NO_SCALING)
         states.append({name: p.detach().double().clone() for name, p in toy.named_parameters()})
     return states
 
@@ -91,7 +89,7 @@ def test_encoder_keeps_sgd_beside_an_adam_decoder():
     sgd, adam = (steps(kind, SLOPES)[2] for kind in ("sgd", "adam"))
     assert torch.equal(sgd["conv1"], adam["conv1"])
     assert not torch.equal(sgd["clf_conv"], adam["clf_conv"])
-    found = stage_optimizers(Toy(), settings("adam"), PLAN)
+    found = new(Toy(), "adam")
     assert [type(optimizer) for optimizer in found] == [torch.optim.SGD, torch.optim.Adam]
 
 
@@ -101,8 +99,8 @@ def test_gradients_of_the_step_before_are_gone():
 
 
 def test_encoder_and_decoder_have_flags_of_their_own():
-    args = Namespace(mom_enc=0.1, mom_dec=0.2, wd_enc=0.3, wd_dec=0.4, optim_dec="sgd")
-    groups = [optimizer.param_groups[0] for optimizer in stage_optimizers(Toy(), args, PLAN)]
+    found = stage_optimizers(Toy(), (LR_ENC, LR_DEC), (0.1, 0.2), (0.3, 0.4))
+    groups = [optimizer.param_groups[0] for optimizer in found]
     assert [(g["lr"], g["momentum"], g["weight_decay"]) for g in groups] == [(LR_ENC, 0.1, 0.3), (LR_DEC, 0.2, 0.4)]
 
 
@@ -125,45 +123,49 @@ def test_encoder_is_stem_and_layers_and_the_decoder_all_else(narrow):
 
 @pytest.mark.parametrize("optim_dec", ["sgd", "adam"])
 def test_decay_acts_on_every_tensor_norms_and_alpha_too(narrow, optim_dec):
-    for optimizer in stage_optimizers(narrow(), settings(optim_dec), PLAN):
+    for optimizer in new(narrow(), optim_dec):
         assert [group["weight_decay"] for group in optimizer.param_groups] == [DECAY]
 
 
 def test_new_optimizers_know_no_momentum():
     toy = Toy()
-    first = stage_optimizers(toy, settings(), PLAN)
-    update(toy.loss(SLOPES[0]), first, NO_SCALING)
+    first = new(toy)
+    step(toy.loss(SLOPES[0]), first, NO_SCALING)
     assert all(optimizer.state for optimizer in first)
-    assert not any(optimizer.state for optimizer in stage_optimizers(toy, settings(), PLAN))
+    assert not any(optimizer.state for optimizer in new(toy))
 
 
 class Unread:
-    """As many batches as asked for, none of which is ever read."""
+    """As many samples and batches as asked for, none of which is ever read."""
 
     def __init__(self, size):
-        self.dataset, self.batch_sampler = range(size), Namespace(epoch=None)
+        self.samples, self.epoch = size, None
 
     def __len__(self):
-        return len(self.dataset)
+        return self.samples
+
+    def of(self, epoch):
+        self.epoch = epoch
+        return self
 
 
 def test_training_takes_new_optimizers_with_new_rates_at_every_stage(narrow, flags, run, monkeypatch):
     seen = []
 
-    def one_step(net, model, batches, optimizers, scaler, slices, plan, args, run):
+    def one_step(net, batches, optimizers, scaler, objective, settings, run, plan):
         rates = tuple(optimizer.param_groups[0]["lr"] for optimizer in optimizers)
-        assert batches.batch_sampler.epoch == plan.epoch
+        assert batches.epoch == plan.epoch
         seen.append((plan.stage, rates, any(optimizer.state for optimizer in optimizers)))
-        update(sum(parameter.sum() for parameter in model.parameters()), optimizers, scaler)
+        step(sum(parameter.sum() for parameter in net.parameters()), optimizers, scaler)
         return 0.0
 
     nothing = SegmentationScores(0.0, 0.0, 0.0)
     outputs = {"rgb": nothing, "depth": nothing, "ens": nothing}
     monkeypatch.setattr(train_file, "train_epoch", one_step)
-    monkeypatch.setattr(train_file, "validate", lambda *_: Validation(outputs, [0.5, 0.5]))
+    monkeypatch.setattr(final, "evaluate", lambda *_: Validation(outputs, [0.5, 0.5]))
     stages = ["--num-epoch", "2", "1", "2", "--lr-enc", "3", "2", "1", "--lr-dec", ".3", ".2", ".1"]
     args = flags(*stages, "--val-every", "9")
-    train(args, run, narrow(), Unread(2), Unread(1), {"epoch_start": 0, "best_val": 0.0})
+    train(args, run, narrow(), Unread(2), Unread(1), Start())
     first, second, third = (3, 0.3), (2, 0.2), (1, 0.1)
     assert seen == [
         (0, first, False),

@@ -6,15 +6,21 @@ import pytest
 import torch
 from torch import nn
 
+from cen.semantic_segmentation import final
 from cen.semantic_segmentation import pictures as pictures_file
-from cen.semantic_segmentation.evaluate import evaluate
-from cen.semantic_segmentation.pictures import ValidationPictures, validation_image, write_picture
+from cen.semantic_segmentation.datasets import NYUDV2
+from cen.semantic_segmentation.pictures import Look, ValidationPictures, draw_panel, write_picture
+from cen.semantic_segmentation.transforms import Normalisation
 from common.datasets.nyudv2.reader import CLASSES, palette
 from common.errors import UserError
 from common.processes import Processes
 
-MEAN, STD = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)  # an input of v is drawn as v
+AS_IT_IS = Normalisation(mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))  # an input of v is drawn as v
 H, W = 4, 6
+
+
+def look(inputs=("rgb", "depth"), norm=AS_IT_IS, depth_in_colour=False):
+    return Look(inputs, norm, CLASSES, NYUDV2.colours, 255, depth_in_colour)
 
 
 def filled(value, channels=3):
@@ -24,7 +30,7 @@ def filled(value, channels=3):
 def panels(inputs, mask=0, prediction=0, **options):
     """The picture of constant maps, cut into its panels."""
     maps = [np.full((H, W), label, np.int64) for label in (mask, prediction)]
-    image = validation_image(inputs, *maps, MEAN, STD, **options)
+    image = draw_panel(look(list(inputs), **options), inputs, *maps)
     assert image.dtype == np.uint8
     assert image.shape[0] == H
     return np.split(image, image.shape[1] // W, axis=1)
@@ -62,7 +68,8 @@ def test_values_outside_a_byte_are_cut_to_integers_and_wrap(value, drawn):
 def test_mean_and_deviation_are_put_back_by_channel():
     rgb = np.stack([np.full((H, W), value, np.float32) for value in (0.0, 1.0, -1.0)])
     maps = np.zeros((H, W), np.int64)
-    image = validation_image({"rgb": rgb}, maps, maps, (0.5, 0.25, 0.75), (0.1, 0.5, 0.25))
+    norm = Normalisation(mean=(0.5, 0.25, 0.75), std=(0.1, 0.5, 0.25))
+    image = draw_panel(look(["rgb"], norm), {"rgb": rgb}, maps, maps)
     assert image[0, 0].tolist() == [127, 191, 127]
 
 
@@ -116,7 +123,7 @@ def files(folder):
 @pytest.mark.parametrize(("shown", "indices"), [("2", [0, 1]), ("0", []), ("-1", [0, 1, 2]), ("100", [0, 1, 2])])
 def test_evaluation_writes_as_many_panels_as_asked_for(run, flags, shown, indices):
     args = flags("--num-classes", "5", "--save-image", shown)
-    evaluate(args, run, Constant(2), batches(3, batch_size=2))
+    final.test_saved(args, run, Constant(2), batches(3, batch_size=2))
     assert files(run.images) == [f"validate_{index}.png" for index in indices]
     lines = [line for line in run.printed if line.startswith("imwrite")]
     assert lines == [f"imwrite at {run.images}/validate_{index}.png" for index in indices]
@@ -124,7 +131,7 @@ def test_evaluation_writes_as_many_panels_as_asked_for(run, flags, shown, indice
 
 @pytest.mark.parametrize("inputs", [["rgb"], ["rgb", "depth"]])
 def test_panel_shows_the_prediction_of_the_ensemble(run, flags, inputs):
-    evaluate(flags("--num-classes", "5", "-i", *inputs), run, Constant(len(inputs)), batches(1))
+    final.test_saved(flags("--num-classes", "5", "-i", *inputs), run, Constant(len(inputs)), batches(1))
     image = cv2.imread(str(run.images / "validate_0.png"))[..., ::-1]
     assert image.shape == (H, (len(inputs) + 2) * W, 3)
     assert (image[:, -W:] == palette()[3 + 1]).all()
@@ -136,7 +143,7 @@ def test_quirk_depth_picture_reaches_the_files(run, flags):
     drawn = []
     for choice in ("official", "fixed"):
         args = flags("--num-classes", "5", "-i", "depth", "--quirk", f"depth_picture={choice}")
-        evaluate(args, run, Constant(1), batches(1))
+        final.test_saved(args, run, Constant(1), batches(1))
         drawn.append(cv2.imread(str(run.images / "validate_0.png"))[:, :W])
     assert (drawn[0] == drawn[0][..., :1]).all()
     assert not (drawn[1] == drawn[1][..., :1]).all()
@@ -148,7 +155,7 @@ def test_picture_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_evaluation_ends_with_the_scores_of_the_ensemble(run, flags):
-    evaluate(flags("--num-classes", "5", "--save-image", "0"), run, Constant(3), with_a_hit())
+    final.test_saved(flags("--num-classes", "5", "--save-image", "0"), run, Constant(3), with_a_hit())
     assert run.printed[-1] == "test  checkpoint  pixel_acc 50.00  mean_acc 50.00  miou 25.00"
     valid, test = run.recorded
     assert (valid["epoch"], valid["split"], valid["miou"]) == (0, "valid", test["miou"])
@@ -179,14 +186,14 @@ def maps_of(batch, *labels):
     ("samples", "chosen"), [(1, {0}), (2, {0, 1}), (4, {0, 1, 2, 3}), (10, {0, 3, 6, 9}), (654, {0, 218, 435, 653})]
 )
 def test_samples_are_evenly_spaced_from_first_to_last(run, flags, samples, chosen):
-    assert ValidationPictures(run, flags(), samples).wanted == chosen
+    assert ValidationPictures(run, flags().look, samples).wanted == chosen
 
 
 def test_comparison_has_a_row_for_each_chosen_sample_and_a_column_for_each_picture(run, flags, saved):
-    found = ValidationPictures(run, flags(), 10)
+    found = ValidationPictures(run, flags().look, 10)
     for batch in batches(10, batch_size=3):
         found.see(batch, maps_of(batch, 5, 5, 7))
-    found.write(3)
+    found.draw(3)
     assert list(saved) == ["validation_epoch_0003"]
     figure = saved["validation_epoch_0003"]
     titles = ["rgb", "depth", "truth", "prediction: rgb", "prediction: depth", "prediction: ens"]
@@ -198,30 +205,30 @@ def test_comparison_has_a_row_for_each_chosen_sample_and_a_column_for_each_pictu
 
 
 def test_legend_names_every_class_that_is_seen_and_what_is_ignored(run, flags, saved):
-    found = ValidationPictures(run, flags(), 2)
+    found = ValidationPictures(run, flags().look, 2)
     for batch, labels in zip(batches(2), ((0, 39, 5), (0, 5, 5)), strict=True):
         found.see(batch, maps_of(batch, *labels))
-    found.write(0)
+    found.draw(0)
     texts = [text.get_text() for text in saved["validation_epoch_0000"].legends[0].get_texts()]
     assert texts == [*(CLASSES[label] for label in (0, 2, 5, 39)), "ignored"]
 
 
 def test_classes_beyond_the_named_ones_have_their_number(run, flags, saved):
-    found, batch = ValidationPictures(run, flags("-i", "rgb"), 1), next(batches(1))
+    found, batch = ValidationPictures(run, flags("-i", "rgb").look, 1), next(batches(1))
     found.see(batch, maps_of(batch, 40, 41))
-    found.write(0)
+    found.draw(0)
     texts = [text.get_text() for text in saved["validation_epoch_0000"].legends[0].get_texts()]
     assert texts == [CLASSES[2], "40", "41", "ignored"]
 
 
 def test_written_samples_are_forgotten(run, flags, saved):
-    found, batch = ValidationPictures(run, flags(), 1), next(batches(1))
+    found, batch = ValidationPictures(run, flags().look, 1), next(batches(1))
     found.see(batch, maps_of(batch, 1, 1, 1))
-    found.write(0)
-    found.write(1)
+    found.draw(0)
+    found.draw(1)
     assert list(saved) == ["validation_epoch_0000"]
     found.see(batch, maps_of(batch, 9, 9, 9))
-    found.write(2)
+    found.draw(2)
     figure = saved["validation_epoch_0002"]
     assert len(figure.axes) == 6
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [CLASSES[2], CLASSES[9], "ignored"]
@@ -229,7 +236,7 @@ def test_written_samples_are_forgotten(run, flags, saved):
 
 def test_only_the_first_process_keeps_samples(run, flags, saved):
     run.procs = Processes(rank=1, world=2)
-    found, batch = ValidationPictures(run, flags(), 1), next(batches(1))
+    found, batch = ValidationPictures(run, flags().look, 1), next(batches(1))
     found.see(batch, maps_of(batch, 1, 1, 1))
-    found.write(0)
+    found.draw(0)
     assert saved == {}

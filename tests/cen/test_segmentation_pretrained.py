@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from cen.semantic_segmentation.pretrained import (
-    MADE_BY,
-    imagenet_name,
-    load_checkpoint,
-    load_imagenet,
-    start_from_imagenet,
-    starting_point,
-)
+from cen.semantic_segmentation.checkpoints import MADE_BY, Start, load_model
+from cen.semantic_segmentation.main import starting_point
+from cen.semantic_segmentation.pretrained import imagenet_name, load_imagenet, start_from_imagenet
 from common.backbones.resnet import ResNet
 from common.errors import UserError
 
@@ -50,7 +45,7 @@ def same(model, state):
 def test_published_checkpoint_loads(narrow, tmp_path, leave_out, numpy_1):
     theirs, ours = narrow(seed=1), narrow(seed=2)
     path = published(theirs, tmp_path / PUBLISHED_NAME, leave_out, numpy_1)
-    content, facts = load_checkpoint(ours, path)
+    content, facts = load_model(ours, path, False)
     assert same(ours, theirs.state_dict())
     assert (content["epoch_start"], content["best_val"]) == (7, 51.1)
     assert type(content["best_val"]) is float
@@ -60,7 +55,7 @@ def test_published_checkpoint_loads(narrow, tmp_path, leave_out, numpy_1):
 
 def test_our_checkpoint_is_known_as_ours(narrow, tmp_path):
     path = published(narrow(), tmp_path / "last.pt", ours={"best": 51.1}, made_by=MADE_BY)
-    content, facts = load_checkpoint(narrow(), path)
+    content, facts = load_model(narrow(), path, False)
     assert facts["ours"] is True
     assert content["ours"] == {"best": 51.1}
 
@@ -78,7 +73,7 @@ def test_checkpoint_of_another_network_is_named_and_changes_nothing(narrow, tmp_
     path, model = published(narrow(**build), tmp_path / PUBLISHED_NAME), narrow(seed=2)
     before = copied(model)
     with pytest.raises(UserError) as raised:
-        load_checkpoint(model, path)
+        load_model(model, path, False)
     for word in [str(path), *words]:
         assert word in str(raised.value)
     assert same(model, before)
@@ -88,7 +83,7 @@ def test_checkpoint_that_lacks_an_entry_names_it_and_changes_nothing(narrow, tmp
     path, model = published(narrow(), tmp_path / PUBLISHED_NAME, leave_out="clf_conv.module.bias"), narrow(seed=2)
     before = copied(model)
     with pytest.raises(UserError, match=r"lacks 'clf_conv\.module\.bias'"):
-        load_checkpoint(model, path)
+        load_model(model, path, False)
     assert same(model, before)
 
 
@@ -108,7 +103,7 @@ def test_file_that_is_no_checkpoint_is_named(narrow, tmp_path, kind):
     path, (write, words) = tmp_path / PUBLISHED_NAME, NO_CHECKPOINTS[kind]
     write(path)
     with pytest.raises(UserError, match=words) as raised:
-        load_checkpoint(narrow(), path)
+        load_model(narrow(), path, False)
     assert str(raised.value).startswith(f"{path}: ")
 
 
@@ -116,7 +111,7 @@ def test_truncated_checkpoint_is_named(narrow, tmp_path):
     path = published(narrow(), tmp_path / PUBLISHED_NAME)
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(UserError, match="truncated"):
-        load_checkpoint(narrow(), path)
+        load_model(narrow(), path, False)
 
 
 @pytest.mark.parametrize(
@@ -205,12 +200,12 @@ def imagenet_file(folder, depth):
 def test_imagenet_file_of_the_flags_is_loaded_and_described(narrow, imagenet, tmp_path):
     path, model = tmp_path / "resnet.pth", narrow()
     torch.save(imagenet, path)
-    facts = load_imagenet(model, 50, str(path))
+    facts = load_imagenet(model, 50, str(path), False)
     assert torch.equal(model.conv1.module.weight, imagenet["conv1.weight"])
     assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (facts["published"], facts["standin"]) == (False, False)
     (tmp_path / "standin.json").write_text("{}")
-    assert load_imagenet(model, 50, str(path))["standin"] is True
+    assert load_imagenet(model, 50, str(path), False)["standin"] is True
 
 
 @pytest.mark.parametrize(("asked", "given"), [(101, 50), (50, 101)])
@@ -218,7 +213,7 @@ def test_imagenet_file_of_another_depth_is_refused_and_changes_nothing(narrow, t
     model = narrow(enc=asked)
     before = copied(model)
     with pytest.raises(UserError, match=f"ResNet-{asked}"):
-        load_imagenet(model, asked, str(imagenet_file(tmp_path, given)))
+        load_imagenet(model, asked, str(imagenet_file(tmp_path, given)), False)
     assert same(model, before)
 
 
@@ -226,7 +221,7 @@ def test_imagenet_file_of_another_depth_is_refused_and_changes_nothing(narrow, t
 def test_quirk_resume_epoch_decides_whether_a_published_epoch_is_trained_again(narrow, flags, tmp_path, quirk, epoch):
     path, facts, model = published(narrow(seed=1), tmp_path / PUBLISHED_NAME), {}, narrow(seed=2)
     start = starting_point(flags("--resume", str(path), "--quirk", f"resume_epoch={quirk}"), model, facts)
-    assert (start["epoch_start"], start["best_val"]) == (epoch, 51.1)
+    assert (start.epoch, start.best_val, start.ours) == (epoch, 51.1, None)
     assert same(model, narrow(seed=1).state_dict())
     assert set(facts) == {"checkpoint"}
 
@@ -235,12 +230,12 @@ def test_quirk_resume_epoch_decides_whether_a_published_epoch_is_trained_again(n
 def test_our_checkpoint_keeps_its_epoch_under_either_quirk(narrow, flags, tmp_path, quirk):
     path = published(narrow(), tmp_path / "last.pt", ours={})
     args = flags("--resume", str(path), "--quirk", f"resume_epoch={quirk}")
-    assert starting_point(args, narrow(), {})["epoch_start"] == 7
+    assert starting_point(args, narrow(), {}).epoch == 7
 
 
 def test_without_a_checkpoint_the_start_is_imagenet_or_at_random(narrow, flags, imagenet, tmp_path):
     torch.save(imagenet, tmp_path / "resnet.pth")
-    model, facts, fresh = narrow(), {}, {"epoch_start": 0, "best_val": 0.0}
+    model, facts, fresh = narrow(), {}, Start()
     given = ["--enc", "50", "--imagenet", str(tmp_path / "resnet.pth")]
     assert starting_point(flags(*given, "--enc-pretrained", "false"), model, facts) == fresh
     assert facts == {}

@@ -29,16 +29,16 @@ class KilledError(Exception):
 
 
 def run_killed_at(monkeypatch, step, argv):
-    """Run the command, whose step-th update (from 0) raises."""
-    steps, update = iter(range(STEPS)), train.update
+    """Run the command, whose step-th step (from 0) raises."""
+    steps, original = iter(range(STEPS)), train.step
 
     def counted(*args):
         if next(steps) == step:
             raise KilledError
-        return update(*args)
+        return original(*args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(train, "update", counted)
+        patched.setattr(train, "step", counted)
         with pytest.raises(KilledError):
             main(argv)
 

@@ -5,14 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cen.semantic_segmentation import final
+from cen.semantic_segmentation.checkpoints import Start
 from cen.semantic_segmentation.evaluate import Validation
-from cen.semantic_segmentation.progress import Progress
-from cen.semantic_segmentation.schedule import BestScore, epoch_plans
-from cen.semantic_segmentation.train import finish
+from cen.semantic_segmentation.schedule import Stages, epoch_plans
+from cen.semantic_segmentation.selection import Selection
 from common.metrics.segmentation import SegmentationScores
+from common.processes import Processes
+from common.training.state import TrainState
 
 LR_ENC, LR_DEC = (3.0, 2.0, 1.0), (0.3, 0.2, 0.1)
-FRESH = {"epoch_start": 0, "best_val": 0.0}
 
 
 def plans(num_epoch, val_every=5, start=0):
@@ -86,28 +88,32 @@ def test_epochs_follow_each_other_and_every_stage_opens_and_closes_once(num_epoc
         assert inside[-1].epoch == sum(num_epoch[: stage + 1]) - 1
 
 
+def news(selection, scores):
+    return [selection.update(epoch, score) for epoch, score in enumerate(scores)]
+
+
 def test_only_a_higher_score_is_a_new_best():
-    best = BestScore()
-    assert [best.update(score) for score in (10.0, 10.0, 9.0, 10.5, 10.5)] == [True, False, False, True, False]
-    assert best.best == 10.5
+    selection = Selection()
+    assert news(selection, (10.0, 10.0, 9.0, 10.5, 10.5)) == [True, False, False, True, False]
+    assert selection.best.score == 10.5
 
 
 def test_score_of_nothing_is_no_best():
-    assert not BestScore().update(0.0)
+    assert not Selection().update(0, 0.0)
 
 
 def test_checkpoint_says_the_latest_score_even_where_it_is_lower():
-    best = BestScore(51.1)
-    assert not best.update(50.0)
-    assert (best.best, best.stored) == (51.1, 50.0)
+    selection = Selection(51.1)
+    assert not selection.update(0, 50.0)
+    assert (selection.best.score, selection.stored) == (51.1, 50.0)
 
 
 @given(scores=st.lists(st.floats(0, 100), max_size=8), start=st.floats(0, 100))
 def test_best_is_the_highest_of_start_and_scores(scores, start):
-    best = BestScore(start)
-    news = [score for score in scores if best.update(score)]
-    assert best.best == max([start, *scores])
-    assert news == sorted(set(news))
+    selection = Selection(start)
+    bests = [score for score, is_best in zip(scores, news(selection, scores), strict=True) if is_best]
+    assert selection.best.score == max([start, *scores])
+    assert bests == sorted(set(bests))
 
 
 def validation(miou):
@@ -115,50 +121,54 @@ def validation(miou):
     return Validation({"rgb": low, "depth": low, "ens": SegmentationScores(80.0, 70.0, miou)}, [0.5, 0.5])
 
 
-def scaler():
-    return torch.amp.GradScaler(enabled=False)
+def trained(start):
+    """The state of a run, its stages (of nine epochs, validated every third) and its selection."""
+    stages, selection = Stages([9], [1.0], [1.0], 3, start.epoch), Selection(start.best_val)
+    state = TrainState(torch.device("cpu"), Processes(), start.epoch - 1, stages=stages, selection=selection)
+    state.load_state_dict(start.ours)
+    return state, stages, selection
 
 
 def test_published_checkpoint_trains_its_epoch_again_and_keeps_its_score():
-    progress = Progress({"epoch_start": 7, "best_val": 40.0})
-    assert (progress.plan_start, progress.done) == (7, 6)
-    assert not progress.take(7, validation(40.0))
-    assert progress.take(8, validation(40.5))
+    state, stages, selection = trained(Start(7, 40.0))
+    assert (stages.start, state.epoch) == (7, 6)
+    assert not selection.take(7, validation(40.0))
+    assert selection.take(8, validation(40.5))
 
 
 def test_our_checkpoint_goes_on_behind_its_epoch_with_the_highest_score_so_far():
-    before = Progress(FRESH)
+    state, _, before = trained(Start())
     assert before.take(4, validation(40.0))
     assert not before.take(9, validation(30.0))
-    state = before.state(9, [], scaler(), [])
-    assert (state["epoch_start"], state["best_val"]) == (9, 30.0)
-    after = Progress(state)
-    assert (after.plan_start, after.done) == (0, 9)
+    state.epoch = 9
+    assert before.stored == 30.0
+    again, stages, after = trained(Start(9, before.stored, state.state_dict()))
+    assert (stages.start, again.epoch) == (0, 9)
     assert not after.take(10, validation(40.0))
-    assert after.best["epoch"] == 4
-    assert after.last["epoch"] == 10
+    assert after.best_scores["epoch"] == 4
+    assert after.last_scores["epoch"] == 10
 
 
 def test_validation_phase_of_our_checkpoint_is_that_of_the_run_before():
-    published = Progress({"epoch_start": 3, "best_val": 0.0})
-    again = Progress(published.state(5, [], scaler(), []))
-    assert again.plan_start == 3
-    assert [plan.epoch for plan in plans([9], 3, again.plan_start) if plan.epoch > again.done] == [6, 7, 8]
-    assert validated(plans([9], 3, again.plan_start)) == [5, 8]
+    published, _, _ = trained(Start(3))
+    published.epoch = 5
+    state, stages, _ = trained(Start(5, 0.0, published.state_dict()))
+    assert stages.start == 3
+    assert [plan.epoch for plan in stages.plans(state.epoch)] == [6, 7, 8]
+    assert validated(stages.plans(stages.start - 1)) == [5, 8]
 
 
 def finished(run, start, *mious):
     """The printed lines of the end of a run that validated its epochs with these scores."""
-    progress = Progress(start)
-    for epoch, miou in enumerate(mious, start["epoch_start"]):
-        progress.take(epoch, validation(miou))
-        progress.done = epoch
-    finish(None, run, None, None, progress)
+    selection, epoch = Selection(start.best_val), start.epoch - 1
+    for epoch, miou in enumerate(mious, start.epoch):
+        selection.take(epoch, validation(miou))
+    final.test(None, run, None, None, selection, epoch)
     return run.printed
 
 
 def test_end_of_a_run_says_the_best_and_the_last_epoch(run):
-    assert finished(run, FRESH, 30.0, 40.0, 40.0, 35.0) == [
+    assert finished(run, Start(), 30.0, 40.0, 40.0, 35.0) == [
         "All stages are now finished. Best Val is 40.000",
         "test  official  pixel_acc 80.00  mean_acc 70.00  miou 40.00  (best epoch, selected on these images: 1)",
         "test  clean     pixel_acc 80.00  mean_acc 70.00  miou 35.00  (last epoch: 3)",
@@ -170,5 +180,5 @@ def test_end_of_a_run_says_the_best_and_the_last_epoch(run):
 
 
 def test_epoch_that_is_worse_than_the_checkpoint_started_from_is_not_called_the_best(run):
-    lines = finished(run, {"epoch_start": 4, "best_val": 50.0}, 30.0)
+    lines = finished(run, Start(4, 50.0), 30.0)
     assert not [line for line in lines if "miou 30.00" in line and "best epoch" in line]

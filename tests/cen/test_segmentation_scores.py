@@ -5,8 +5,9 @@ import torch
 
 from cen.exchange import penalised_slices
 from cen.semantic_segmentation import scales as scales_file
-from cen.semantic_segmentation.evaluate import BestSeen, Validation, report
+from cen.semantic_segmentation.evaluate import Validation, report
 from cen.semantic_segmentation.scales import draw_exchange, exchange_scales, record_scales, slimming_figures
+from cen.semantic_segmentation.selection import Selection
 from cen.semantic_segmentation.streams import stream_names
 from common.metrics.segmentation import SegmentationScores
 
@@ -24,7 +25,7 @@ def bests(lines):
 
 
 def test_lines_of_a_validation_are_the_published_ones():
-    assert BestSeen(50.0).lines(4, validation(48.0, 9.5, 51.106)) == [
+    assert validation(48.0, 9.5, 51.106).lines(4, seen=50.0) == [
         "Epoch 4    (rgb)     glob_acc=76.23    mean_acc=5.00     IoU=48.00    0.25",
         "Epoch 4    (depth)   glob_acc=76.23    mean_acc=5.00     IoU=9.50     0.75",
         "Epoch 4    (ens)     glob_acc=76.23    mean_acc=5.00     IoU=51.11            (best)",
@@ -34,27 +35,28 @@ def test_lines_of_a_validation_are_the_published_ones():
 
 @pytest.mark.parametrize("epoch", [0, 99, 299, 12345])
 def test_widths_are_those_of_the_published_format(epoch):
-    rgb, _, ens, _ = BestSeen(100.0).lines(epoch, validation(100.0, 1.0, 2.5))
+    rgb, _, ens, _ = validation(100.0, 1.0, 2.5).lines(epoch, seen=100.0)
     assert rgb == PUBLISHED % (epoch, "(rgb)", 76.234, 5.0, 100.0, "    0.25", "")
     assert ens == PUBLISHED % (epoch, "(ens)", 76.234, 5.0, 2.5, " " * 8, "")
 
 
 def test_best_is_noted_for_every_output_above_all_that_came_before():
-    seen = BestSeen()
-    assert bests(seen.lines(0, validation(10.0, 5.0, 12.0))) == [True, False, True]
-    assert bests(seen.lines(1, validation(12.0, 12.5, 12.4))) == [False, True, False]
-    assert bests(seen.lines(2, validation(12.5, 12.5, 12.5))) == [False, False, False]
-    assert seen.miou == 12.5
+    selection, noted = Selection(), []
+    for epoch, mious in enumerate([(10.0, 5.0, 12.0), (12.0, 12.5, 12.4), (12.5, 12.5, 12.5)]):
+        noted.append(bests(validation(*mious).lines(epoch, selection.seen)))
+        selection.take(epoch, validation(*mious))
+    assert noted == [[True, False, True], [False, True, False], [False, False, False]]
+    assert selection.seen == 12.5
 
 
 def test_single_stream_has_two_lines_and_a_blank_one():
-    lines = BestSeen().lines(0, validation(0.0, 0.0, weights=(1.0,), names=("rgb", "ens")))
+    lines = validation(0.0, 0.0, weights=(1.0,), names=("rgb", "ens")).lines(0)
     assert [line[11:17].strip() for line in lines] == ["(rgb)", "(ens)", ""]
     assert "    1.00" in lines[0]
 
 
 def test_report_prints_the_lines_and_records_the_ensemble_and_the_streams(run):
-    report(run, 9, validation(48.0, 9.5, 51.0), BestSeen())
+    report(run, 9, validation(48.0, 9.5, 51.0))
     assert len(run.printed) == 4
     assert run.recorded == [
         {
@@ -111,31 +113,33 @@ def plain(narrow):
     return model
 
 
-def recorded(model, run, flags, *argv):
-    args = flags("--width", "4", *argv)
-    record_scales(model, penalised_slices(model.named_parameters(), "bn2"), args, 3, run)
+STREAMS = ("rgb", "depth")
+
+
+def recorded(model, run, streams=STREAMS, threshold=0.02):
+    record_scales(model, penalised_slices(model.named_parameters(), "bn2"), streams, threshold, run, 3)
     return run.recorded[-1]
 
 
 PENALISED = 3 * 4 + 4 * 8 + 6 * 16 + 3 * 32  # at width 4; of them the two at -0.5 lie below the threshold
 
 
-def test_lines_of_the_scales_are_the_published_ones(plain, run, flags):
-    recorded(plain, run, flags)
+def test_lines_of_the_scales_are_the_published_ones(plain, run):
+    recorded(plain, run)
     assert run.printed == [
         "Epoch 3, 3% smallest slim_params: 1.0000",
         "Epoch 3, portion of slim_params < 2e-02: 0.0085",
     ]
 
 
-def test_portion_of_signed_values_and_of_sizes_are_told_apart(plain, run, flags):
-    found = recorded(plain, run, flags)
+def test_portion_of_signed_values_and_of_sizes_are_told_apart(plain, run):
+    found = recorded(plain, run)
     assert found["slim_portion"] == pytest.approx(2 / PENALISED)
     assert found["slim_portion_abs"] == 0.0
 
 
-def test_share_of_exchanged_channels_is_recorded_for_every_block_and_stream(plain, run, flags):
-    found = recorded(plain, run, flags)
+def test_share_of_exchanged_channels_is_recorded_for_every_block_and_stream(plain, run):
+    found = recorded(plain, run)
     assert found["layer1.0/rgb"] == 0.0
     assert found["layer1.0/depth"] == 0.25
     blocks = [f"layer{layer}.{block}" for layer, count in enumerate((3, 4, 6, 3), 1) for block in range(count)]
@@ -144,24 +148,24 @@ def test_share_of_exchanged_channels_is_recorded_for_every_block_and_stream(plai
     assert sum(found[key] for key in shares) == 0.25
 
 
-def test_threshold_of_the_flags_decides_what_is_exchanged(plain, run, flags):
-    found = recorded(plain, run, flags, "--bn-threshold", "0.6")
+def test_threshold_of_the_flags_decides_what_is_exchanged(plain, run):
+    found = recorded(plain, run, threshold=0.6)
     assert (found["layer1.0/rgb"], found["layer1.0/depth"]) == (0.5, 0.25)
     assert run.printed[1].startswith("Epoch 3, portion of slim_params < 6e-01: ")
 
 
-def test_single_stream_has_figures_but_nothing_exchanged(narrow, run, flags):
-    found = recorded(narrow(1), run, flags, "-i", "rgb")
+def test_single_stream_has_figures_but_nothing_exchanged(narrow, run):
+    found = recorded(narrow(1), run, ["rgb"])
     assert set(found) == {"epoch", "split", "slim_smallest", "slim_portion", "slim_portion_abs"}
-    draw_exchange(narrow(1), flags("-i", "rgb"), 3, run)
+    draw_exchange(narrow(1), ["rgb"], 0.02, run, 3)
     assert list(run.images.iterdir()) == []
 
 
-def test_pictures_of_the_exchange_name_blocks_epochs_and_shares(plain, run, flags, monkeypatch):
+def test_pictures_of_the_exchange_name_blocks_epochs_and_shares(plain, run, monkeypatch):
     figures = {}
     monkeypatch.setattr(scales_file, "save_figure", lambda run, figure, name, *_: figures.update({name: figure}))
-    recorded(plain, run, flags)
-    draw_exchange(plain, flags(), 3, run)
+    recorded(plain, run)
+    draw_exchange(plain, STREAMS, 0.02, run, 3)
     assert list(figures) == ["exchange_channels", "exchange_share"]
     rgb, depth = figures["exchange_channels"].axes
     assert rgb.get_title() == "rgb: 0.0% of its channels replaced"

@@ -25,7 +25,7 @@ def sample(height=6, width=8, surplus=(0, 0), seed=0):
 
 
 def training(norm=RAW, shorter_side=4, scales=(1.0, 1.0), crop=6, **options):
-    options = {"input_size": None, "ignore_label": 255, **options}
+    options = {"input_size": None, "ignore_label": 255, "ignore_in_files": 255, **options}
     return TrainTransform(
         shorter_side=shorter_side, low_scale=scales[0], high_scale=scales[1], crop_size=crop, norm=norm, **options
     )
@@ -252,7 +252,7 @@ def test_validation_without_one_shows_every_labelled_pixel():
 
 
 def test_another_ignore_label_takes_the_place_of_the_masks_own():
-    chain = TrainTransform(5, 1.0, 1.0, 10, None, 77, RAW)
+    chain = TrainTransform(5, 1.0, 1.0, 10, None, 77, RAW, 255)
     given = sample(6, 6)
     given["mask"][2, 2] = 255
     mask = chain(given, np.random.default_rng(0))["mask"]
