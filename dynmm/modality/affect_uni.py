@@ -21,7 +21,8 @@ from common.processes import Processes
 from common.provenance import command_line
 from dynmm.modality.affect.data import FOLDERS, open_clips
 from dynmm.modality.affect.files import expert_files
-from dynmm.modality.affect.flags import UniSettings, read_uni_flags
+from dynmm.modality.affect.flags import UniSettings
+from dynmm.modality.affect.flags import read_uni_flags as read_flags
 from dynmm.modality.affect.networks import MODALITIES, encoder_name, modality_index, sizes_of, unimodal_expert
 from dynmm.modality.affect.scores import SentimentTask
 from dynmm.modality.affect.summaries import static_summary
@@ -38,7 +39,7 @@ MODULE = f"dynmm.modality.{SCRIPT}"
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
-    settings = read_uni_flags(argv)
+    settings = read_flags(argv)
     with launched(settings.gpu, settings.precision, MODULE, argv) as (device, procs):
         only = modality_index(settings.mod)
         data = open_clips(settings.data, settings.data_path, FOLDERS[0], only).on(device)

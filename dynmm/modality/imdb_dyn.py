@@ -23,7 +23,8 @@ from dynmm.modality.batches import Data
 from dynmm.modality.final import test
 from dynmm.modality.imdb.data import open_films
 from dynmm.modality.imdb.files import dynamic_file, expert_files, fusion_file
-from dynmm.modality.imdb.flags import DynSettings, read_dyn_flags
+from dynmm.modality.imdb.flags import DynSettings
+from dynmm.modality.imdb.flags import read_dyn_flags as read_flags
 from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
 from dynmm.modality.imdb.scores import GenreTask
 from dynmm.modality.imdb.summaries import dynamic_summary
@@ -39,7 +40,7 @@ MODULE = f"dynmm.modality.{SCRIPT}"
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
-    settings = read_dyn_flags(argv)
+    settings = read_flags(argv)
     with launched(settings.gpu, settings.precision, MODULE, argv) as (device, procs):
         data = open_films(settings.data_path, settings.sizes).on(device)
         folders: list[Path] = []

@@ -23,7 +23,8 @@ from dynmm.modality.batches import Data
 from dynmm.modality.final import test
 from dynmm.modality.imdb.data import open_films
 from dynmm.modality.imdb.files import fusion_file
-from dynmm.modality.imdb.flags import MmSettings, read_mm_flags
+from dynmm.modality.imdb.flags import MmSettings
+from dynmm.modality.imdb.flags import read_mm_flags as read_flags
 from dynmm.modality.imdb.networks import ImdbSizes, fusion_name, fusion_network
 from dynmm.modality.imdb.scores import GenreTask
 from dynmm.modality.imdb.summaries import static_summary
@@ -38,7 +39,7 @@ MODULE = f"dynmm.modality.{SCRIPT}"
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
-    settings = read_mm_flags(argv)
+    settings = read_flags(argv)
     with launched(settings.gpu, settings.precision, MODULE, argv) as (device, procs):
         data = open_films(settings.data_path, settings.sizes).on(device)
         folders: list[Path] = []

@@ -46,9 +46,7 @@ def run(script: str, inputs: Path, run_dir: Path, *flags: str) -> None:
 
 def settings(script: str, *argv: str, **given: Any) -> ModalitySettings:
     """The settings of a script's command line, with these values in their place."""
-    family, kind = script.split("_")
-    read = getattr(importlib.import_module(f"dynmm.modality.{family}.flags"), f"read_{kind}_flags")
-    return replace(read([*argv]), **given)
+    return replace(importlib.import_module(f"dynmm.modality.{script}").read_flags(argv), **given)
 
 
 def train_experts(inputs: Path, runs: Path) -> None:

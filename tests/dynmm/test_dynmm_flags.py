@@ -152,3 +152,14 @@ def test_every_quirk_has_the_published_behaviour_under_the_name_official():
     assert all("official" in quirk.choices for quirk in all_quirks)
     fixed = {quirk.name for quirk in all_quirks if quirk.choices[0] != "official"}
     assert fixed == {"loss_scale", "best_run", "lrtf"}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_record_has_the_flags_of_a_gate_also_where_there_is_none(name):
+    found = settings(name)
+    gate = {flag: found.recorded()[flag] for flag in ("reg", "freeze", "infer_mode", "real_gating")}
+    if name.endswith("_dyn"):
+        assert gate == {flag: getattr(found, flag) for flag in gate}
+    else:
+        assert gate == {"reg": 0.0, "freeze": False, "infer_mode": 0, "real_gating": "never"}
+        assert not any(hasattr(found, flag) for flag in gate)
