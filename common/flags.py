@@ -60,10 +60,10 @@ def add_run_flags(parser: argparse.ArgumentParser, quirks: list[Quirk]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What the flags that every script has come to. A script's own settings inherit from it, a field for each flag.
+    """The values of the flags that every script has. Each script's own settings inherit from it: a field for each flag.
 
-    FREE: fields that may differ between an interrupted run and the one that goes on with it, since they change no
-    number. `quirk` is what was typed; what it comes to is compared as `quirks`.
+    FREE: fields that may change when a run is resumed, since they change no number. `quirk` is among them: it is what
+    was typed, and what was chosen is compared as `quirks`.
     """
 
     gpu: tuple[int, ...]  # CUDA devices; -1 is the CPU
@@ -127,7 +127,8 @@ def positive(text: str) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaints are one line, like every other error."""
+    """An ArgumentParser that raises UserError, with a message of one line, for a bad command line."""
 
     def error(self, message: str) -> NoReturn:
+        """Raises UserError; argparse calls it."""
         raise UserError(f"{message} (see {self.prog} --help)")

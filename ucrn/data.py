@@ -45,7 +45,7 @@ class Clips:
         return [x.shape[1] for x in (self.text, self.audio, self.vision)]
 
     def to(self, device: torch.device) -> "Clips":
-        """The same on the device; itself where it is there already."""
+        """A copy on the device, or the clips themselves if they are there already."""
         if self.labels.device == device:
             return self
         text, audio, vision, labels = (getattr(self, key).to(device) for key in KEYS)
@@ -77,7 +77,7 @@ def open_splits(folder: Path, dataset: str, aligned: bool) -> dict[str, Sentimen
 def clips_of(split: SentimentSplit, text: np.ndarray | None = None) -> Clips:
     """Cleaned as published: everything float32, in audio -inf becomes 0; +inf and NaN stay, as in the file.
 
-    text: features (N, T, d) in the place of the file's own (BERT).
+    text: features (N, T, d) to take instead of the file's own (BERT).
     """
     return Clips(
         text=_float32(split.text if text is None else text),
@@ -145,7 +145,7 @@ def official_order(size: int, epoch: int) -> np.ndarray:
 
 
 def unseeded_pass(size: int, number: int) -> np.ndarray:
-    """The order of pass `number` (from 1) of a shuffling DataLoader whose generator nothing seeds.
+    """The order of pass `number` (from 1) of a shuffling DataLoader with a generator that is never seeded.
 
     Each pass draws a seed for the workers first, then the order, and at its end one more that is not used.
     """

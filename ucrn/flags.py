@@ -34,7 +34,7 @@ QUIRKS = [
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(RunSettings):
-    """What a command line of UCRN comes to; what each field means in full, and its default, stands at its flag."""
+    """The values of a command line of UCRN; `parser` says more of each, and has the defaults."""
 
     f: str  # not used, nor are local_rank and ddp
     local_rank: int

@@ -48,7 +48,7 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
     data, facts = open_data(settings, device)
     clips = data["train"]
     model = UCRN(clips.widths, clips.lengths, settings.active, **settings.network)
-    build_optimizer(model, settings.optim, settings.lr)  # one that cannot be built is told before anything is written
+    build_optimizer(model, settings.optim, settings.lr)  # a bad --optim or --lr is refused before anything is written
     run = Run("ucrn", "main", settings.name, settings, device, procs, command, facts)
     if run.finished:
         return

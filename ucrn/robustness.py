@@ -21,8 +21,11 @@ SCORES = ("mae", "non0_acc2")
 def damaged_scores(
     model: UCRN, train: Clips, test: Clips, seed: int, objective: Objective, run: Run
 ) -> dict[str, float]:
-    """mae_no_l, mae_noise_0.5, ... on damaged test sets: each active modality missing in turn where there are others,
-    and each noise level on all of them. train: whose features say how large the noise is; seed: of the noise."""
+    """mae_no_l, mae_noise_0.5, ...: scores on damaged test sets.
+
+    Each active modality is missing in turn (if there are others), and each level of noise is added to all of them.
+    train: the training set, whose features set the scale of the noise. seed: of the noise.
+    """
     damaged = {f"no_{m}": without(test, m) for m in model.active} if len(model.active) > 1 else {}
     damaged |= {f"noise_{level:g}": noisy(test, train, level, seed) for level in NOISE_LEVELS}
     scores: dict[str, float] = {}
@@ -40,8 +43,10 @@ def without(clips: Clips, modality: str) -> Clips:
 
 
 def noisy(clips: Clips, train: Clips, level: float, seed: int) -> Clips:
-    """Gaussian noise on every feature of every step, padding too: its deviation is `level` times that of the feature
-    over all steps of the training set. Equal on all devices."""
+    """Gaussian noise on every feature of every step, padding too; the same on all devices.
+
+    Its standard deviation is `level` times that of the feature over all steps of the training set.
+    """
     generator = torch.Generator().manual_seed(seed)
     noise: dict[str, Any] = {}
     for field in FIELDS.values():

@@ -33,9 +33,10 @@ def train(
 ) -> None:
     """Train all epochs, then test the epochs that the two rules have chosen.
 
-    last.pt after each epoch, best.pt when the selection of --quirk select_on finds a better one. data: train, valid and
-    test. start: what one of our checkpoints holds, behind whose epoch training goes on exactly as if it had never
-    stopped; None for a fresh start.
+    Writes last.pt after each epoch, and best.pt after one that --quirk select_on prefers to all before it.
+    data: train, valid and test.
+    start: what one of our checkpoints holds as "ours"; training goes on from there as if it had never stopped. None: a
+    fresh start.
     """
     # A projection has no gradient where its modality is left out, or has the network's own width already.
     widths = [getattr(model, f"proj_{modality}").in_channels for modality in MODALITIES]

@@ -1,4 +1,4 @@
-"""Batches whose content is a function of seed, epoch and index alone, and where whole data sets are kept.
+"""Batches that are a function of seed, epoch and index alone; and on which device a whole data set is kept.
 
 A resumed run, another number of workers or of processes sees the same samples in the same order.
 """

@@ -1,4 +1,4 @@
-"""One step of training: the model as it is called, gradients, clipping, and what processes share of its statistics."""
+"""One step of training: the model as it is called, clipped gradients, and statistics shared by processes."""
 
 from typing import Any, cast
 
@@ -24,7 +24,10 @@ def distributed(
 
 
 def share_buffers(model: nn.Module, procs: Processes) -> None:
-    """Give all processes the mean of their batch norm statistics: each has seen its share of the samples."""
+    """Set floating-point buffers (batch norm statistics) to their mean over the processes; call it after an epoch.
+
+    Each process has seen its share of the samples only.
+    """
     for buffer in model.buffers() if procs.world > 1 else ():
         if buffer.is_floating_point():
             procs.sum(buffer).div_(procs.world)
@@ -36,16 +39,16 @@ def grad_scaler(precision: str) -> torch.amp.GradScaler:
 
 
 def clipped_step(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
-    """One step on a loss: its gradients alone, clipped, then the optimizer's step. Returns as `clip_and_step`."""
+    """One step on a loss: old gradients cleared, backward, then `clip_and_step`, whose norm it returns."""
     optimizer.zero_grad()
     scaler.scale(loss).backward()
     return clip_and_step(optimizer, scaler, clip)
 
 
 def clip_and_step(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
-    """Clip the gradients that are there to norm `clip` over all of the optimizer's parameters, then step.
+    """Clip the optimizer's gradients, all together, to norm `clip`, then step.
 
-    Returns the norm before the clipping, a scalar on the device.
+    Returns the norm before clipping, a scalar on the device.
     """
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)

@@ -9,6 +9,7 @@ import torch
 from common.backbones.bert import load_bert
 from common.errors import UserError
 from common.pickles import load_arrays_pickle, save_arrays_pickle
+from common.standins.marker import MARKER
 from common.standins.weights.bert_folder import NAME, WIDTH, write_bert
 from run_folders import facts
 from ucrn.data import open_splits
@@ -77,7 +78,8 @@ def test_raw_text_is_tokenized_to_the_length_asked_for(own_data, bert):
 @pytest.mark.parametrize("said", [False, True])
 def test_bert_is_published_by_the_users_word_and_a_stand_in_never(own_data, bert, tmp_path, said):
     with_arrays(own_data, raw_text=np.array(["a good movie", "bad"] * 12))
-    elsewhere = shutil.copytree(bert, tmp_path / "bert")  # without the marker of a stand-in beside it
+    elsewhere = shutil.copytree(bert, tmp_path / "bert")
+    (elsewhere / MARKER).unlink(missing_ok=True)
     for folder, expected in ((bert, (False, None)), (elsewhere, (True, "user") if said else (False, None))):
         _, told = features(own_data, folder, said_to_be_published=said)
         assert (told["published"], told["published_by"]) == expected
