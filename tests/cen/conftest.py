@@ -1,12 +1,11 @@
-"""Small inputs for whole runs; a narrow network with lively norms; a run that only remembers what it is told."""
+"""Small inputs for whole runs; a narrow network with lively norms."""
 
 import pytest
 import torch
 from torch import nn
 
 from cen.semantic_segmentation.model import RefineNet
-from run_folders import RememberedRun
-from segmentation_runs import settings_of, write_inputs
+from tests.support.segmentation_runs import settings_of, write_inputs
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +63,3 @@ def pictures():
 def flags():
     """The settings of a command line."""
     return settings_of
-
-
-@pytest.fixture
-def run(tmp_path):
-    return RememberedRun(tmp_path)

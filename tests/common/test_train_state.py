@@ -8,7 +8,7 @@ from common.processes import Processes
 from common.training.selection import Best
 from common.training.state import TrainState, random_states, set_random_state
 from common.training.step import grad_scaler
-from run_folders import assert_equal
+from tests.support.run_folders import assert_equal
 
 CPU = torch.device("cpu")
 SCHEDULES = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from curve_runs import Curves
+from tests.support.curve_runs import Curves
 
 
 def pytest_addoption(parser: pytest.Parser):

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import pytest
 
-from curve_recording import differences
-from curve_runs import RUNS
+from tests.support.curve_recording import differences
+from tests.support.curve_runs import RUNS
 
 FOLDER = Path(__file__).parent
 

@@ -8,8 +8,7 @@ import torch
 from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2
 from dynmm.modality.batches import Split
 from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
-from dynmm_runs import train_experts, write_data
-from run_folders import RememberedRun
+from tests.support.dynmm_runs import train_experts, write_data
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +24,6 @@ def inputs(tmp_path_factory):
 def own_inputs(inputs, tmp_path):
     """A copy that a test may change."""
     return shutil.copytree(inputs, tmp_path / "inputs")
-
-
-@pytest.fixture
-def run(tmp_path):
-    return RememberedRun(tmp_path)
 
 
 @pytest.fixture
