@@ -65,24 +65,19 @@ def _row(line: str, where: str) -> Declared:
 def settings_of(module: str, flags: Sequence[str]) -> dict[str, Any]:
     """What run.json would record as "args" for `python -m MODULE FLAGS`: published defaults where a flag is not given.
 
-    flags: a tuple, as its result is kept.
+    The script's module (for a package, its main) imports the one function that reads its flags, read_flags or
+    read_..._flags. flags: a tuple, as its result is kept.
     """
     script = import_module(module)
-    if hasattr(script, "read_flags"):
-        return dict(script.read_flags(list(flags)).recorded())
-    return _settings_of_namespace(module, list(flags))
+    if hasattr(script, "__path__"):
+        script = import_module(f"{module}.main")
+    readers = [name for name in vars(script) if name.startswith("read_") and name.endswith("flags")]
+    if len(readers) != 1:
+        return _settings_of_namespace(module, list(flags))
+    return dict(getattr(script, readers[0])(list(flags)).recorded())
 
 
 def _settings_of_namespace(module: str, flags: list[str]) -> dict[str, Any]:
     """The same for scripts that complete a Namespace. To go with the last of them."""
-    script = import_module(module)
-    if module.startswith("dynmm.modality."):
-        taken: list[Any] = []
-        original, script.run_stage = script.run_stage, lambda *given: taken.extend(given)
-        try:
-            script.main(flags)
-        finally:
-            script.run_stage = original
-        return vars(taken[2])
     of = import_module(f"{module if module.endswith('.emotion') else module.rpartition('.')[0]}.flags")
     return vars(of.resolve(of.parser().parse_args(flags)))
