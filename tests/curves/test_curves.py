@@ -26,9 +26,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.curve_recording import differences
-from tests.support.curve_runs import RUNS
+from tests.support.curve_runs import RUNS, XNORM
 
 FOLDER = Path(__file__).parent
+RTOL = dict.fromkeys(RUNS, 1e-3) | {XNORM: 5e-3}  # I3Ds of one channel make 8e-4 of other vector instructions' rounding
 
 
 @pytest.mark.parametrize(("script", "name"), [(script, name) for script, names in RUNS.items() for name in names])
@@ -39,5 +40,5 @@ def test_curve_is_the_kept_one(curves, script, name, request):
         kept = {other: kept[other] for other in RUNS[script] if other in kept} | {name: found}
         file.write_text(json.dumps(kept, indent=1) + "\n")
         return
-    different = differences(found, kept.get(name))
+    different = differences(found, kept.get(name), RTOL[script])
     assert not different, "\n".join([f"{len(different)} numbers of {script} {name} differ:", *different[:40]])

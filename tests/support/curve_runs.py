@@ -45,19 +45,19 @@ RUNS: dict[str, dict[str, str]] = {
         "sgd_chunks": "--lr 1e-2 --clip 5 --when 0 --batch_chunk 2 --quirk select_on=valid_loss --seed 5",
     },
     CEN: {
-        "three_stages": "--num-epoch 2 3 1 --lr-enc 2e-3 1e-3 5e-3 --lr-dec 4e-3 3e-3 1e-2 --val-every 2 "
-        "--freeze-bn true false true --lamda 0.01 --random-seed 1",
+        "three_stages": "--num-epoch 2 3 1 --lr-enc 1e-3 5e-4 2e-3 --lr-dec 2e-3 1e-3 5e-3 --val-every 2 "
+        "--freeze-bn true false true --lamda 0.01 --random-seed 11",
         "adam_decoder": "--num-epoch 2 1 --lr-enc 1e-3 5e-4 --lr-dec 1e-3 3e-3 --val-every 1 --freeze-bn true false "
-        "--optim-dec adam --mom-enc 0.8 --wd-enc 0.01 --wd-dec 0.02 --lamda 0.001 --random-seed 3",
+        "--optim-dec adam --mom-enc 0.8 --wd-enc 0.01 --wd-dec 0.02 --lamda 0.001 --random-seed 7",
     },
     XNORM: {
-        "rgb": "--fusion rgb --learning_rate 1e-3 --seed 1",
+        "rgb": "--fusion rgb --learning_rate 1e-3 --seed 0",
         "late": "--fusion late --learning_rate 2e-4 --seed 1",
-        "misa": "--fusion misa --learning_rate 1e-2 --seed 4",
+        "misa": "--fusion misa --learning_rate 1e-2 --seed 0",
         "mult": "--fusion mult --learning_rate 1e-2 --seed 5",
         "gb": "--data_root FOLDER/more_kitchens --fusion gb --learning_rate 2e-4 --num_gb_epochs 2 --batch_size 4 "
-        "--max-steps 2 --seed 0",
-        "xnorm": "--fusion xnorm --learning_rate 2e-4 --seed 3",
+        "--max-steps 2 --num_epochs 4 --seed 7",
+        "xnorm": "--fusion xnorm --learning_rate 1e-4 --seed 6",
     },
     EMOTION: {
         "xnorm": "--fusion xnorm --seed 5",
