@@ -31,6 +31,7 @@ from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
+from common.training.step import place
 
 MODULE = "cen.semantic_segmentation.main"
 
@@ -59,9 +60,7 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
             start = Start(last["epoch_start"], last["best_val"], last["ours"])
         else:
             introduce(settings, run, model, start, facts["dataset"]["samples"])
-        if settings.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's hints leave it out
-        model.to(device)
+        place(model, device, torch.channels_last if settings.channels_last else None)
         seed_apart(settings.random_seed, procs)
         if batches is None:
             test_saved(settings, run, model, val_batches)

@@ -23,6 +23,13 @@ def distributed(
     return cast(nn.Module, torch.compile(net)) if compiled else net
 
 
+def place(model: nn.Module, device: torch.device, memory_format: torch.memory_format | None = None) -> nn.Module:
+    """The model on its device, its weights in the memory format if one is given; in place. Returns the model."""
+    if memory_format is not None:
+        model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's hints leave it out
+    return model.to(device)
+
+
 def share_buffers(model: nn.Module, procs: Processes) -> None:
     """Set floating-point buffers (batch norm statistics) to their mean over the processes; call it after an epoch.
 

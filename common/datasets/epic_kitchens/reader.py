@@ -51,7 +51,7 @@ class Segment(NamedTuple):
     line: int
 
 
-class EpicKitchens(Sequence):
+class EpicKitchens:
     """The segments of a csv in its order, each as `num_frames` frames spread evenly over it.
 
     folder: holds P01/rgb_frames ...; num_classes, label: as for `read_segments`; modalities: what is read, and looked
