@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from common.processes import Processes
-from xnorm.exchange_network import POINTS, ExchangeNetwork
+from xnorm.methods.exchange_network import POINTS, ExchangeNetwork
 
 
 class ExchangeStatistics:

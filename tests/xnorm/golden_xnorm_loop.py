@@ -12,7 +12,7 @@ from golden_cases import Case
 from run_folders import RememberedRun
 from xnorm.blending import EstimateBatches, estimated_weights, held_rows
 from xnorm.evaluate import published_line
-from xnorm.gradient_blending import Blended
+from xnorm.methods.gradient_blending import Blended
 from xnorm.progress import Progress
 from xnorm.schedule import plateau
 from xnorm.steps import build_optimizer, update

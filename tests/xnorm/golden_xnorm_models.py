@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from common.backbones.i3d import I3D, STAGES, Inception, SamePool3d, Unit3D, widths
 from common.backbones.mult_transformer import MultiheadAttention, SinusoidalPositions, TransformerEncoder
 from golden_cases import Case
-from xnorm.classifier import Classifier
-from xnorm.exchange_network import POINTS
-from xnorm.gradient_blending import Blended, blending_weights, official_weight
+from xnorm.methods.classifier import Classifier
+from xnorm.methods.exchange_network import POINTS
+from xnorm.methods.gradient_blending import Blended, blending_weights, official_weight
 from xnorm.losses import final_logits, misa_objective, objective
-from xnorm.misa import MisaHead, MisaOutput
+from xnorm.methods.misa import MisaHead, MisaOutput
 from xnorm.models import build_model
-from xnorm.mult import MultHead
+from xnorm.methods.mult import MultHead
 from xnorm.norm_exchange import exchange, norm_encoder, parameters
 from xnorm.steps import build_optimizer, update
 

@@ -9,7 +9,7 @@ from torch import nn
 from common.errors import UserError
 from golden_xnorm_loop import Features, InOrder, LinearHeads
 from xnorm.blending import EstimateBatches, estimated_weights, held_rows
-from xnorm.gradient_blending import Blended, blending_weights
+from xnorm.methods.gradient_blending import Blended, blending_weights
 from xnorm.progress import Progress
 from xnorm_runs import arguments
 

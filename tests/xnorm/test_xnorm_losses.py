@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from xnorm.gradient_blending import Blended
+from xnorm.methods.gradient_blending import Blended
 from xnorm.losses import (
     blended_objective,
     central_moment_discrepancy,
@@ -18,7 +18,7 @@ from xnorm.losses import (
     reconstruction_loss,
     squared_correlation,
 )
-from xnorm.misa import MisaOutput
+from xnorm.methods.misa import MisaOutput
 
 ARGS = Namespace(diff_weight=0.3, sim_weight=1.0, recon_weight=1.0)
 LABELS = torch.tensor([0, 2, 1, 2])

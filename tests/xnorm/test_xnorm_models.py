@@ -9,10 +9,10 @@ from torch import nn
 from common.backbones.i3d import I3D
 from common.errors import UserError
 from common.standins.weights.standin import write_weights
-from xnorm.classifier import Classifier
-from xnorm.encoders import head_features
-from xnorm.exchange_network import POINTS
-from xnorm.gradient_blending import (
+from xnorm.methods.classifier import Classifier
+from xnorm.methods.encoders import head_features
+from xnorm.methods.exchange_network import POINTS
+from xnorm.methods.gradient_blending import (
     PUBLISHED_WEIGHTS,
     Blended,
     GradientBlending,

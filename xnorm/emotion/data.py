@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from common.datasets.emotion.reader import SpokenClips, fingerprint, read_clips
+from common.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,11 @@ def _tensors(clips: SpokenClips) -> Clips:
     arrays = (clips.text, clips.text_mask, clips.audio, clips.audio_mask, clips.labels)
     tokens = None if clips.tokens is None else torch.from_numpy(clips.tokens)
     return Clips(clips.folder, clips.file, *map(torch.from_numpy, arrays), tokens)
+
+
+def check_batches(samples: int, batch_size: int, world: int) -> None:
+    """Raises UserError where a batch does not reach each of so many processes."""
+    if batch_size % world:
+        raise UserError(f"--batch_size {batch_size} cannot be shared by {world} processes: take a multiple")
+    if samples < world:
+        raise UserError(f"{samples} training clips cannot be shared by {world} processes")
