@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from common.errors import UserError
 
@@ -22,7 +22,7 @@ class Quirk:
 
 
 class _ListQuirks(argparse.Action):
-    def __init__(self, quirks: list[Quirk], **kwargs: object) -> None:
+    def __init__(self, quirks: list[Quirk], **kwargs: Any) -> None:
         super().__init__(nargs=0, default=argparse.SUPPRESS, **kwargs)
         self.quirks = quirks
 
@@ -83,9 +83,14 @@ class RunSettings:
 
     @classmethod
     def of(cls, args: argparse.Namespace, **completed: Any) -> Self:
-        """The settings of parsed flags. completed: values of fields that are no flag, or that the flags leave open."""
-        values = {**vars(args), **completed}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        """The settings of parsed flags; lists become tuples.
+
+        completed: values of fields that are no flag, or that the flags leave open.
+        Raises TypeError for a flag without a field, and for a field without a value.
+        """
+        given = {**vars(args), **completed}
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        return cls(**values)
 
     def recorded(self) -> dict[str, Any]:
         """{field: value} for run.json."""
@@ -124,5 +129,5 @@ def positive(text: str) -> int:
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose complaints are one line, like every other error."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -290,7 +290,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: damaged: {error}; start anew with --overwrite or another --run-dir") from error
 
 
-def _synced_length(file: TextIO) -> int:
+def _synced_length(file: IO[str]) -> int:
     """Bytes in the file, all of them on disk."""
     file.flush()
     os.fsync(file.fileno())

@@ -23,6 +23,9 @@ class RememberedRun:
         self.images, self.last, self.best = folder, folder / "last.pt", folder / "best.pt"
         self.printed, self.recorded, self.saved = [], [], []
 
+    def autocast(self):
+        return torch.autocast("cpu", enabled=False)
+
     def print(self, line=""):
         self.printed.append(line)
 

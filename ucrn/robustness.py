@@ -4,12 +4,13 @@ The paper claims robustness against both; the published code has neither test, s
 """
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from common.run import Run
 from ucrn.data import FIELDS, Clips
-from ucrn.evaluate import evaluate, recorded
+from ucrn.evaluate import evaluate, score
 from ucrn.losses import Objective
 from ucrn.model import UCRN
 
@@ -24,24 +25,25 @@ def damaged_scores(
     and each noise level on all of them. train: whose features say how large the noise is; seed: of the noise."""
     damaged = {f"no_{m}": without(test, m) for m in model.active} if len(model.active) > 1 else {}
     damaged |= {f"noise_{level:g}": noisy(test, train, level, seed) for level in NOISE_LEVELS}
-    scores = {}
-    for name, clips in damaged.items():
-        found = recorded(evaluate(model, clips, objective, run))
-        scores |= {f"{score}_{name}": found[score] for score in SCORES}
+    scores: dict[str, float] = {}
+    for damage, clips in damaged.items():
+        found = score(evaluate(model, clips, objective, run))
+        scores |= {f"{name}_{damage}": found[name] for name in SCORES}
     return scores
 
 
 def without(clips: Clips, modality: str) -> Clips:
     """The modality's features all zero, as padding is."""
     field = FIELDS[modality]
-    return replace(clips, **{field: torch.zeros_like(getattr(clips, field))})
+    silent: dict[str, Any] = {field: torch.zeros_like(getattr(clips, field))}
+    return replace(clips, **silent)
 
 
 def noisy(clips: Clips, train: Clips, level: float, seed: int) -> Clips:
     """Gaussian noise on every feature of every step, padding too: its deviation is `level` times that of the feature
     over all steps of the training set. Equal on all devices."""
     generator = torch.Generator().manual_seed(seed)
-    noise = {}
+    noise: dict[str, Any] = {}
     for field in FIELDS.values():
         clean = getattr(clips, field)
         deviation = getattr(train, field).flatten(0, 1).std(dim=0)

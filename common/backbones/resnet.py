@@ -74,8 +74,8 @@ class ResNet(nn.Module):
         x = self.bn1(self.conv1(x)).relu()
         x = nn.functional.max_pool2d(x, 3, 2, 1)
         stages = []
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
+        for stage in range(1, 5):
+            x = getattr(self, f"layer{stage}")(x)
             stages.append(x)
         return stages
 

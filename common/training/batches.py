@@ -18,7 +18,7 @@ class Draw(NamedTuple):
 
     seed: int
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody misses
 
     def rng(self) -> np.random.Generator:
         """The generator of this sample's augmentation."""

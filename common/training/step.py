@@ -1,5 +1,7 @@
 """One step of training: the model as it is called, gradients, clipping, and what processes share of its statistics."""
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -8,7 +10,7 @@ from common.processes import Processes
 
 
 def distributed(
-    model: nn.Module, device: torch.device, procs: Processes, compiled: bool = False, **options: bool
+    model: nn.Module, device: torch.device, procs: Processes, compiled: bool = False, **options: Any
 ) -> nn.Module:
     """The model as training calls it: distributed over the processes, compiled where asked for.
 
@@ -18,7 +20,7 @@ def distributed(
     if procs.world > 1:
         ids = [device.index] if device.type == "cuda" else None
         net = DistributedDataParallel(model, device_ids=ids, **options)
-    return torch.compile(net) if compiled else net
+    return cast(nn.Module, torch.compile(net)) if compiled else net
 
 
 def share_buffers(model: nn.Module, procs: Processes) -> None:

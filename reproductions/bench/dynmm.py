@@ -6,10 +6,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from common.training.step import clipped_step, grad_scaler
 from dynmm.gate import Gated
-from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2
-from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
-from dynmm.modality.train import update
+from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2
+from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
+from dynmm.modality.train import CLIP
 from reproductions.bench.timing import show, time_in_turn
 
 IMDB, AFFECT = ImdbSizes(), AffectSizes()
@@ -74,12 +75,12 @@ def call(
         net.freeze_experts()
     net.train()
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    optimizer, scaler = torch.optim.AdamW(parameters, lr=1e-9), torch.amp.GradScaler(enabled=False)
+    optimizer, scaler = torch.optim.AdamW(parameters, lr=1e-9), grad_scaler("fp32")
 
     def step() -> None:
         answer = net(inputs, lengths, real_gating=real_gating)
         loss = (answer.prediction - labels).abs().mean() + COST_WEIGHT * answer.cost
-        update(loss, optimizer, scaler, parameters)
+        clipped_step(loss, optimizer, scaler, CLIP)
 
     return step
 

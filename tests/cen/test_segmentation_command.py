@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from cen.semantic_segmentation.main import main
-from reproductions.reported import FOLDER, load
-from reproductions.runs import read_run
+from reproductions.report.reported import FOLDER, load
+from reproductions.report.runs import read_run
 from run_folders import facts
 from segmentation_runs import command, log_lines
 

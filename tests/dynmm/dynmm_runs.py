@@ -5,6 +5,7 @@ import importlib
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from common import cuda
 from common.datasets.cmu_mosei.standin import write_cmu_mosei
 from common.datasets.mm_imdb.standin import write_mm_imdb
 from common.processes import process_group, processes
+from dynmm.modality.flags import ModalitySettings
 from run_folders import assert_equal
 
 NARROW = "16"
@@ -40,6 +42,13 @@ def command(script: str, inputs: Path, run_dir: Path, *flags: str) -> list[str]:
 def run(script: str, inputs: Path, run_dir: Path, *flags: str) -> None:
     """Run a script in this process."""
     importlib.import_module(f"dynmm.modality.{script}").main(command(script, inputs, run_dir, *flags))
+
+
+def settings(script: str, *argv: str, **given: Any) -> ModalitySettings:
+    """The settings of a script's command line, with these values in their place."""
+    family, kind = script.split("_")
+    read = getattr(importlib.import_module(f"dynmm.modality.{family}.flags"), f"read_{kind}_flags")
+    return replace(read([*argv]), **given)
 
 
 def train_experts(inputs: Path, runs: Path) -> None:
@@ -70,7 +79,7 @@ def assert_same_checkpoint(one: Path, other: Path) -> None:
     first, second = (torch.load(path, weights_only=True) for path in (one, other))
     for content in (first, second):
         content.pop("run", None)
-        content.pop("seconds", None)
+        content.get("ours", {}).pop("seconds", None)
     assert_equal(first, second, one.name)
 
 

@@ -7,12 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from common.training.step import clipped_step, grad_scaler
 from dynmm.gate import diff_softmax, mix, resource_loss
-from dynmm.modality import affect_networks, imdb_networks
-from dynmm.modality.experts import MaxoutMLP
-from dynmm.modality.fusion import LowRankTensorFusion, MultiplicativeInteraction
-from dynmm.modality.madds import PathMadds, path_madds
-from dynmm.modality.train import CLIP, update
+from dynmm.modality.affect import networks as affect_networks
+from dynmm.modality.imdb import networks as imdb_networks
+from dynmm.modality.networks.blocks import MaxoutMLP
+from dynmm.modality.networks.fusion import LowRankTensorFusion, MultiplicativeInteraction
+from dynmm.modality.networks.madds import PathMadds, path_madds
+from dynmm.modality.train import CLIP
 from golden_cases import Case
 
 AFFECT = ("vision", "audio", "text")
@@ -206,7 +208,7 @@ def train_steps(case: Case, network: nn.Module, batch: Callable[..., Any]) -> di
             gradients = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
             found["grad_norm"] = norm(gradients)
             found |= {f"g/{name}": value for (name, _), value in zip(named, gradients, strict=True)}
-        update(total, optimizer, torch.amp.GradScaler(enabled=False), parameters)
+        clipped_step(total, optimizer, grad_scaler("fp32"), CLIP)
         if step != 1:
             found |= {f"p{step + 1}/{name}": value.clone() for name, value in bare.state_dict().items()}
     return found

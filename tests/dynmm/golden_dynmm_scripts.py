@@ -8,11 +8,11 @@ import torch
 from sklearn.metrics import f1_score
 
 from common.datasets.cmu_mosei.reader import SentimentSplit
-from dynmm.modality.affect_data import padded, read_clips, z_norm
-from dynmm.modality.affect_scores import SentimentTask
-from dynmm.modality.batches import in_order
-from dynmm.modality.early_stopping import PATIENCE, EarlyStopping
-from dynmm.modality.imdb_scores import GenreTask, genre_scores, predicted_genres
+from dynmm.modality.affect.data import pad, read_clips, z_norm
+from dynmm.modality.affect.scores import SentimentTask
+from dynmm.modality.batches import batches_in_order
+from dynmm.modality.imdb.scores import GenreTask, genre_scores, predicted_genres
+from dynmm.modality.train import PATIENCE, early_stopping
 from golden_cases import Case
 
 MODALITIES = ("vision", "audio", "text")
@@ -24,11 +24,11 @@ def reader(case: Case) -> dict[str, Any]:
     clips = read_clips(split, c["task"], c["data_type"], c["z_norm"])
     assert len(clips) == c["n_kept"]
     found = {}
-    for number, indices in enumerate(in_order(len(clips), c["batch_size"])):
+    for number, indices in enumerate(batches_in_order(len(clips), c["batch_size"])):
         batch = clips.batch(indices, torch.device("cpu"))
         inputs = batch.inputs
         if c["max_pad"]:
-            inputs = [padded(getattr(clips, name)[indices], c["max_seq_len"]) for name in MODALITIES]
+            inputs = [pad(x[indices], c["max_seq_len"]) for x in clips.inputs]
         found |= {f"{name}_{number}": x for name, x in zip(MODALITIES, inputs, strict=True)}
         found |= {f"lengths_{number}": batch.lengths, f"labels_{number}": batch.labels}
         found[f"index_{number}"] = indices[:, None]
@@ -67,8 +67,9 @@ def posneg(case: Case) -> dict[str, Any]:
 
 def control(case: Case) -> dict[str, Any]:
     assert case.config["early_stop"]
-    assert case.config["patience_limit"] == PATIENCE
-    stopping, saved = EarlyStopping.start(higher=case.config["task"] == "multilabel"), []
+    assert case.config["patience_limit"] == PATIENCE - 1  # theirs are borne, ours end the training
+    task = GenreTask() if case.config["task"] == "multilabel" else SentimentTask(32)
+    stopping, saved = early_stopping(task), []
     for epoch in range(case.config["total_epochs"]):
         if stopping.update(epoch, float(case.inputs["val"][epoch])):
             saved.append(epoch)

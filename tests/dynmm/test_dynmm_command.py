@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from dynmm.modality.checkpoints import MADE_BY
+from dynmm.modality.networks.checkpoints import MADE_BY
 from dynmm_runs import SCRIPTS, final, log_lines, metrics, run
-from reproductions.runs import read_run
+from reproductions.report.runs import read_run
 from run_folders import facts
 
 DYNAMIC = {"imdb_dyn": "imdb", "affect_dyn": "mosei"}

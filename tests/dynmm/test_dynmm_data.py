@@ -1,6 +1,5 @@
 """DynMM's reading rules, as far as no golden case fixes them: clips, films, batches and their order."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ from common.datasets.cmu_mosei.reader import SentimentSplit
 from common.datasets.mm_imdb.reader import MMIMDB
 from common.errors import UserError
 from common.processes import Processes
-from dynmm.modality.affect_data import FOLDERS, data_file, normalised, padded, read_clips, targets
-from dynmm.modality.batches import check_shares, in_order, own_batches, shares, shuffled
-from dynmm.modality.imdb_data import read_films
+from dynmm.modality.affect.data import FOLDERS, data_file, normalise, pad, read_clips, targets
+from dynmm.modality.batches import batches_in_order, check_shares, own_batches, own_samples, training_batches
+from dynmm.modality.imdb.data import read_films
 
 CPU = torch.device("cpu")
 
@@ -50,20 +49,20 @@ def test_clip_starts_at_the_first_value_whatever_its_column_and_the_sum_of_its_r
     text = [[[0, 0], [0, 5], [1, 1]], [[0, 0], [2, -2], [1, 1]], [[0, 0], [0, 0], [0, 1]], [[3, 0], [0, 0], [0, 1]]]
     clips = read_clips(split(text))
     assert clips.lengths.tolist() == [2, 2, 1, 3]
-    assert clips.vision[0].tolist() == [[3, 4], [5, 6], [0, 0]]
-    assert clips.text[3].tolist() == [[3, 0], [0, 0], [0, 1]]
+    assert clips.inputs[0][0].tolist() == [[3, 4], [5, 6], [0, 0]]
+    assert clips.inputs[2][3].tolist() == [[3, 0], [0, 0], [0, 1]]
 
 
 def test_only_minus_infinity_in_the_audio_is_cleaned():
     odd = np.array([[[-np.inf, np.inf], [np.nan, 1]]], np.float32)
     clips = read_clips(split([steps(1, 1)], vision=odd, audio=odd))
-    np.testing.assert_array_equal(clips.audio[0].numpy(), [[0, np.inf], [np.nan, 1]])
-    np.testing.assert_array_equal(clips.vision[0].numpy(), odd[0])
+    np.testing.assert_array_equal(clips.inputs[1][0].numpy(), [[0, np.inf], [np.nan, 1]])
+    np.testing.assert_array_equal(clips.inputs[0][0].numpy(), odd[0])
 
 
 def test_constant_features_and_clips_of_one_step_normalise_to_zero():
     values = torch.tensor([[[2.0, 1.0], [2.0, 3.0], [0.0, 0.0]], [[5.0, 7.0], [0.0, 0.0], [0.0, 0.0]]])
-    found = normalised(values, torch.tensor([2, 1]))
+    found = normalise(values, torch.tensor([2, 1]))
     half = 2**-0.5
     torch.testing.assert_close(found[0], torch.tensor([[0.0, -half], [0.0, half], [0.0, 0.0]]))
     assert found[1].eq(0).all()
@@ -71,7 +70,7 @@ def test_constant_features_and_clips_of_one_step_normalise_to_zero():
 
 def test_infinite_results_of_normalising_become_the_largest_number():
     values = torch.tensor([[[float("inf")], [1.0], [2.0]]])
-    assert normalised(values, torch.tensor([3])).isfinite().all()
+    assert normalise(values, torch.tensor([3])).isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -108,8 +107,8 @@ def test_share_of_a_batch_keeps_the_padding_of_the_whole_batch():
 
 def test_padding_to_a_given_length_cuts_and_fills():
     values = torch.ones(1, 3, 2)
-    assert padded(values, 2).shape == (1, 2, 2)
-    assert padded(values, 5)[0, :, 0].tolist() == [1, 1, 1, 0, 0]
+    assert pad(values, 2).shape == (1, 2, 2)
+    assert pad(values, 5)[0, :, 0].tolist() == [1, 1, 1, 0, 0]
 
 
 def test_unaligned_file_is_refused_with_its_lengths():
@@ -124,13 +123,12 @@ def test_split_without_any_text_is_refused():
 
 def test_published_place_is_taken_first_and_the_other_scripts_place_if_it_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    args = Namespace(data="mosi", data_path=None)
-    assert data_file(args, FOLDERS[0]) == Path("data/multibench/mosi_raw.pkl")
+    assert data_file("mosi", None, FOLDERS[0]) == Path("data/multibench/mosi_raw.pkl")
     Path("data").mkdir()
     Path("data/mosi_raw.pkl").write_bytes(b"")
-    assert data_file(args, FOLDERS[0]) == Path("data/mosi_raw.pkl")
+    assert data_file("mosi", None, FOLDERS[0]) == Path("data/mosi_raw.pkl")
     with pytest.raises(UserError, match="--data iemocap: expected mosei or mosi"):
-        data_file(Namespace(data="iemocap", data_path=None), FOLDERS[0])
+        data_file("iemocap", None, FOLDERS[0])
 
 
 def test_films_are_the_readers_arrays(inputs):
@@ -145,21 +143,23 @@ def test_films_are_the_readers_arrays(inputs):
 
 
 def test_epoch_takes_every_sample_once_in_an_order_of_seed_and_epoch():
-    orders = {(seed, epoch): torch.cat(shuffled(37, 8, seed, epoch)).tolist() for seed in (0, 1) for epoch in (0, 1)}
+    orders = {
+        (seed, epoch): torch.cat(training_batches(37, 8, seed, epoch)).tolist() for seed in (0, 1) for epoch in (0, 1)
+    }
     assert all(sorted(order) == list(range(37)) for order in orders.values())
     assert len({tuple(order) for order in orders.values()}) == 4
-    assert torch.cat(shuffled(37, 8, 1, 1)).tolist() == orders[1, 1]
-    assert [len(batch) for batch in shuffled(37, 8, 0, 0)] == [8, 8, 8, 8, 5]
-    assert [batch.tolist() for batch in shuffled(37, 8, 0, 0, 2)] == [
-        batch.tolist() for batch in shuffled(37, 8, 0, 0)[:2]
+    assert torch.cat(training_batches(37, 8, 1, 1)).tolist() == orders[1, 1]
+    assert [len(batch) for batch in training_batches(37, 8, 0, 0)] == [8, 8, 8, 8, 5]
+    assert [batch.tolist() for batch in training_batches(37, 8, 0, 0, 2)] == [
+        batch.tolist() for batch in training_batches(37, 8, 0, 0)[:2]
     ]
 
 
 def test_processes_share_batches_without_loss():
     both = [Processes(rank, 2, rank) for rank in range(2)]
     batch = torch.arange(7)
-    assert sorted(torch.cat([batch[shares(procs)] for procs in both]).tolist()) == list(range(7))
-    batches = in_order(20, 8)
+    assert sorted(torch.cat([batch[own_samples(procs)] for procs in both]).tolist()) == list(range(7))
+    batches = batches_in_order(20, 8)
     taken = [own.tolist() for procs in both for own in own_batches(batches, procs)]
     assert sorted(index for own in taken for index in own) == list(range(20))
     assert sorted(map(len, taken)) == [4, 8, 8]

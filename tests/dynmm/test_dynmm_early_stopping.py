@@ -2,12 +2,18 @@
 
 import pytest
 
-from dynmm.modality.early_stopping import EarlyStopping
+from dynmm.modality.affect.scores import SentimentTask
+from dynmm.modality.imdb.scores import GenreTask
+from dynmm.modality.train import early_stopping
+
+
+def start(higher):
+    return early_stopping(GenreTask() if higher else SentimentTask(32))
 
 
 def run(higher, scores):
     """Epochs kept, and epochs begun."""
-    stopping, kept = EarlyStopping.start(higher), []
+    stopping, kept = start(higher), []
     for epoch, score in enumerate(scores):
         if stopping.update(epoch, score):
             kept.append(epoch)
@@ -41,9 +47,10 @@ def test_a_loss_of_ten_thousand_or_nan_is_never_kept():
 @pytest.mark.parametrize("higher", [True, False])
 def test_state_goes_on_where_it_was(higher):
     scores = [0.5, 0.7, 0.4, 0.6, 0.6, 0.3]
-    whole, first = EarlyStopping.start(higher), EarlyStopping.start(higher)
+    whole, first = start(higher), start(higher)
     for epoch, score in enumerate(scores):
         whole.update(epoch, score)
-        first = EarlyStopping(higher, **first.state())
+        saved, first = first.state_dict(), start(higher)
+        first.load_state_dict(saved)
         first.update(epoch, score)
     assert first == whole

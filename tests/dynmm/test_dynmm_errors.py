@@ -169,7 +169,7 @@ def test_not_a_number_stops_before_the_update_and_names_step_and_rate(inputs, tm
 
 
 def test_macro_f1_of_zero_for_eight_epochs_is_told(inputs, tmp_path, monkeypatch):
-    from dynmm.modality.imdb_scores import GenreTask
+    from dynmm.modality.imdb.scores import GenreTask
 
     metrics = GenreTask.metrics
     monkeypatch.setattr(GenreTask, "metrics", lambda self, logits, labels: metrics(self, logits - 1e6, labels))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dynmm.modality.experts import (
+from dynmm.modality.networks.blocks import (
     GRU,
     MLP,
     Expert,
@@ -14,7 +14,7 @@ from dynmm.modality.experts import (
     MaxoutMLP,
     Transformer,
     last_step,
-    narrowed,
+    narrow_size,
 )
 
 LENGTHS = torch.tensor([3, 6, 1, 5])
@@ -134,6 +134,6 @@ def test_expert_hands_the_lengths_to_its_encoder():
 @pytest.mark.parametrize("size", [10, 60, 120, 128, 512, 2048])
 @pytest.mark.parametrize("narrow", [1, 2, 4, 100])
 def test_narrowed_sizes_are_divisible_by_all_heads_and_one_is_published(size, narrow):
-    found = narrowed(size, narrow)
+    found = narrow_size(size, narrow)
     assert found == size if narrow == 1 else found % 10 == 0
     assert 10 <= found <= size

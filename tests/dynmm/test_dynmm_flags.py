@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import UserError
 from dynmm.modality import flags
-from dynmm_runs import SCRIPTS
+from dynmm_runs import SCRIPTS, settings
 
 PUBLISHED = {
     "imdb_uni": {"gpu": [0], "n_runs": 1, "mod": 0, "eval_only": False, "measure": False},
@@ -60,54 +60,51 @@ def script(name):
     return importlib.import_module(f"dynmm.modality.{name}")
 
 
-@pytest.fixture
-def flags_of(monkeypatch):
-    """The completed flags of a script's command line, as its main hands them on."""
+def parser(name):
+    family, kind = name.split("_")
+    return getattr(importlib.import_module(f"dynmm.modality.{family}.flags"), f"{kind}_parser")()
 
-    def complete(name, *argv):
-        module, caught = script(name), []
-        monkeypatch.setattr(module, "run_stage", lambda _open, _module, args, _argv: caught.append(args))
-        module.main(list(argv))
-        return caught[0]
 
-    return complete
+def quirks(name):
+    family, kind = name.split("_")
+    return getattr(importlib.import_module(f"dynmm.modality.{family}.flags"), f"{kind.upper()}_QUIRKS")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_published_flags_have_their_published_defaults(name):
-    args = vars(script(name).parser().parse_args([]))
+    args = vars(parser(name).parse_args([]))
     assert {flag: args[flag] for flag in PUBLISHED[name]} == PUBLISHED[name]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_what_is_fixed_in_the_published_script_is_the_default(name, flags_of):
-    args = vars(flags_of(name))
+def test_what_is_fixed_in_the_published_script_is_the_default(name):
+    args = vars(settings(name))
     assert {flag: args[flag] for flag in FIXED[name]} == FIXED[name]
     assert {flag: args[flag] for flag in OURS} == OURS
     assert str(args["log_dir"]) == "log"
 
 
 @pytest.mark.parametrize(("fuse", "rate"), [(0, 4e-2), (1, 8e-3), (2, 8e-3), (3, 8e-3)])
-def test_learning_rate_of_a_fusion_is_the_published_one_unless_given(fuse, rate, flags_of):
-    assert flags_of("imdb_mm", "--fuse", str(fuse)).lr == rate
-    assert flags_of("imdb_mm", "--fuse", str(fuse), "--lr", "0.5").lr == 0.5
+def test_learning_rate_of_a_fusion_is_the_published_one_unless_given(fuse, rate):
+    assert settings("imdb_mm", "--fuse", str(fuse)).lr == rate
+    assert settings("imdb_mm", "--fuse", str(fuse), "--lr", "0.5").lr == 0.5
 
 
-def test_both_spellings_of_readme_and_code_are_understood(flags_of):
-    assert flags_of("imdb_dyn", "--hard").hard_gate
-    assert flags_of("imdb_dyn", "--hard-gate").hard_gate
-    assert flags_of("affect_dyn", "--hard-gate").hard_gate
-    assert flags_of("imdb_mm", "--fusion", "3").fuse == 3
-    assert flags_of("affect_mm", "--fuse", "4").fusion == 4
+def test_both_spellings_of_readme_and_code_are_understood():
+    assert settings("imdb_dyn", "--hard").hard_gate
+    assert settings("imdb_dyn", "--hard-gate").hard_gate
+    assert settings("affect_dyn", "--hard-gate").hard_gate
+    assert settings("imdb_mm", "--fusion", "3").fuse == 3
+    assert settings("affect_mm", "--fuse", "4").fusion == 4
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_docstring_opens_with_a_command_that_the_script_understands(name, flags_of):
+def test_docstring_opens_with_a_command_that_the_script_understands(name):
     lines = script(name).__doc__.splitlines()
     command = next(line.strip() for line in lines if line.strip().startswith("python -m"))
     start = f"python -m dynmm.modality.{name} "
     assert command.startswith(start)
-    flags_of(name, *command.removeprefix(start).split())
+    settings(name, *command.removeprefix(start).split())
 
 
 @pytest.mark.parametrize(
@@ -129,29 +126,29 @@ def test_docstring_opens_with_a_command_that_the_script_understands(name, flags_
         ("affect_mm", "--hard", ["--hard"]),
     ],
 )
-def test_error_is_one_line_that_names_the_flag(name, argv, words, flags_of):
+def test_error_is_one_line_that_names_the_flag(name, argv, words):
     with pytest.raises(UserError) as raised:
-        flags_of(name, *argv.split())
+        settings(name, *argv.split())
     assert "\n" not in str(raised.value)
     for word in words:
         assert word in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["imdb_mm", "imdb_dyn", "affect_uni", "affect_mm", "affect_dyn"])
-def test_list_quirks_prints_all_with_default_and_effect(name, capsys, flags_of):
+def test_list_quirks_prints_all_with_default_and_effect(name, capsys):
     with pytest.raises(SystemExit) as ended:
-        script(name).parser().parse_args(["--list-quirks"])
+        parser(name).parse_args(["--list-quirks"])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    assert script(name).QUIRKS
-    for quirk in script(name).QUIRKS:
+    assert quirks(name)
+    for quirk in quirks(name):
         assert f"{quirk.name}={quirk.choices[0]} (default) | {quirk.choices[1]}\n    {quirk.effect}\n" in printed
-    assert flags_of(name).quirks == {quirk.name: quirk.choices[0] for quirk in script(name).QUIRKS}
+    assert settings(name).quirks == {quirk.name: quirk.choices[0] for quirk in quirks(name)}
 
 
 def test_every_quirk_has_the_published_behaviour_under_the_name_official():
-    quirks = [value for value in vars(flags).values() if isinstance(value, flags.Quirk)]
-    assert len(quirks) == 8
-    assert all("official" in quirk.choices for quirk in quirks)
-    fixed = {quirk.name for quirk in quirks if quirk.choices[0] != "official"}
+    all_quirks = [value for value in vars(flags).values() if isinstance(value, flags.Quirk)]
+    assert len(all_quirks) == 8
+    assert all("official" in quirk.choices for quirk in all_quirks)
+    fixed = {quirk.name for quirk in all_quirks if quirk.choices[0] != "official"}
     assert fixed == {"loss_scale", "best_run", "lrtf"}

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from dynmm.modality.experts import MLP, Identity
-from dynmm.modality.fusion import MMDL, Concat, ConcatEarly, LowRankTensorFusion, MultiplicativeInteraction
-from dynmm.modality.mult import MulT
+from dynmm.modality.affect.mult import MulT
+from dynmm.modality.networks.blocks import MLP, Identity
+from dynmm.modality.networks.fusion import MMDL, Concat, ConcatEarly, LowRankTensorFusion, MultiplicativeInteraction
 
 
 def test_concat_flattens_and_early_concat_keeps_time():

@@ -5,10 +5,10 @@ import torch
 
 from common.errors import UserError
 from dynmm.modality import affect_count_flop, imdb_count_flop
-from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2, fusion_network
-from dynmm.modality.experts import MLP, MaxoutMLP, Transformer
-from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
-from dynmm.modality.madds import PathMadds, example, madds_by_rule, measured_madds, parts, path_madds, with_unit
+from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2, fusion_network
+from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
+from dynmm.modality.networks.blocks import MLP, MaxoutMLP, Transformer
+from dynmm.modality.networks.madds import PathMadds, example, madds_by_rule, measure_madds, parts, path_madds, with_unit
 
 
 def published(build):
@@ -52,7 +52,7 @@ def test_measured_attention_is_projections_and_scores():
     block, x = Transformer(3, width, feed_forward=hidden).eval(), torch.zeros(2, steps, 3)
     layer = 4 * width * width * steps + 2 * steps * steps * width + 2 * width * hidden * steps
     expected = 3 * width * steps + 5 * layer
-    assert measured_madds(lambda: block(x), samples=2) == pytest.approx(expected / 1e6)
+    assert measure_madds(lambda: block(x), samples=2) == pytest.approx(expected / 1e6)
 
 
 def test_measured_gru_is_its_matrix_products():
@@ -60,7 +60,7 @@ def test_measured_gru_is_its_matrix_products():
     inputs, lengths = example(AffectSizes(vision=3, audio=4, text=5), 6)
     hidden, head = 20, 10
     expected = 6 * 3 * hidden * (12 + hidden) + hidden * head + head
-    assert measured_madds(lambda: network(inputs, lengths), samples=1) == pytest.approx(expected / 1e6)
+    assert measure_madds(lambda: network(inputs, lengths), samples=1) == pytest.approx(expected / 1e6)
 
 
 def test_routed_costs_what_its_shares_say_and_mixing_costs_everything():
@@ -72,10 +72,10 @@ def test_routed_costs_what_its_shares_say_and_mixing_costs_everything():
         shares = network.routed(inputs).weights.mean(dim=0).tolist()
     assert shares == pytest.approx([0.75, 0.25])
     gate, experts = parts(network)
-    alone = [measured_madds(lambda part=part: part.module.eval()(*part.arguments), 1) for part in (gate, *experts)]
-    routed = measured_madds(lambda: network.routed(inputs), samples=16)
+    alone = [measure_madds(lambda part=part: part.module.eval()(*part.arguments), 1) for part in (gate, *experts)]
+    routed = measure_madds(lambda: network.routed(inputs), samples=16)
     assert routed == pytest.approx(alone[0] + 0.75 * alone[1] + 0.25 * alone[2])
-    assert measured_madds(lambda: network(inputs), samples=16) == pytest.approx(sum(alone))
+    assert measure_madds(lambda: network(inputs), samples=16) == pytest.approx(sum(alone))
 
 
 def test_accountings_agree_on_hard_gates_and_differ_where_both_experts_run():

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from common.errors import UserError
-from dynmm.modality import affect_networks, imdb_networks
-from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2, UnimodalDynMMNet
-from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
+from dynmm.modality.affect import networks as affect_networks
+from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2, UnimodalDynMMNet
+from dynmm.modality.imdb import networks as imdb_networks
+from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
 
 IMDB = ImdbSizes(text=12, image=20, genres=5, narrow=40)
 AFFECT = AffectSizes(vision=6, audio=7, text=8, narrow=100)

@@ -25,15 +25,15 @@ class KilledError(Exception):
 
 def run_killed_at(monkeypatch, step, script, inputs, folder, *flags):
     """Run the script, whose step-th update (from 0) raises."""
-    steps, update = iter(range(10**6)), train.update
+    steps, clipped_step = iter(range(10**6)), train.clipped_step
 
     def counted(*args):
         if next(steps) == step:
             raise KilledError
-        return update(*args)
+        return clipped_step(*args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(train, "update", counted)
+        patched.setattr(train, "clipped_step", counted)
         with pytest.raises(KilledError):
             run(script, inputs, folder, *flags)
 
@@ -64,13 +64,11 @@ def test_killed_and_resumed_it_ends_like_an_uninterrupted_run(inputs, whole, tmp
 
 
 def test_killed_after_training_before_the_test_it_is_tested_all_the_same(inputs, whole, tmp_path, monkeypatch):
-    from dynmm.modality import stage
-
     def killed(*args):
         raise KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(stage, "test", killed)
+        patched.setattr(train, "test", killed)
         with pytest.raises(KilledError):
             run("affect_dyn", inputs, tmp_path, "--reg", "0.1")
     run("affect_dyn", inputs, tmp_path, "--reg", "0.1", "--resume", "auto")

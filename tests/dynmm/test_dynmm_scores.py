@@ -6,10 +6,11 @@ import torch
 from sklearn.metrics import f1_score
 
 from common.metrics.sentiment import sentiment_scores
-from dynmm.modality.affect_scores import SentimentTask, summed_loss
-from dynmm.modality.evaluate import Evaluation, Losses
-from dynmm.modality.imdb_scores import GenreTask, genre_scores
-from dynmm.modality.summaries import affect_dynamic_summary, affect_summary, imdb_dynamic_summary, imdb_summary
+from dynmm.modality.affect import summaries as affect
+from dynmm.modality.affect.scores import SentimentTask, summed_loss
+from dynmm.modality.imdb import summaries as imdb
+from dynmm.modality.imdb.scores import GenreTask, genre_scores
+from dynmm.modality.results import Evaluation, Losses
 
 
 @pytest.fixture
@@ -106,8 +107,8 @@ def test_lines_of_an_epoch_are_the_published_ones():
 
 
 def test_selection_is_macro_f1_or_the_loss_with_the_cost():
-    assert GenreTask().selection(evaluation(f1_macro=12.0)) == 12.0
-    assert SentimentTask(32).selection(evaluation()) == 0.75
+    assert GenreTask().selection_score(evaluation(f1_macro=12.0)) == 12.0
+    assert SentimentTask(32).selection_score(evaluation()) == 0.75
 
 
 def finals(**columns):
@@ -116,7 +117,7 @@ def finals(**columns):
 
 
 def test_summary_of_genres():
-    lines = imdb_summary(finals(f1_micro=[50.0, 52.0], f1_macro=[40.0, 41.0]))
+    lines = imdb.static_summary(finals(f1_micro=[50.0, 52.0], f1_macro=[40.0, 41.0]))
     assert lines == [
         "[50.0000, 52.0000]",
         "[40.0000, 41.0000]",
@@ -128,7 +129,7 @@ def test_summary_of_genres():
 
 def test_macro_f1_of_the_dynamic_script_has_its_own_deviation_and_the_best_run_is_by_macro():
     columns = {"f1_micro": [50.0, 54.0], "f1_macro": [41.0, 40.0], "flops": [1.0, 3.0], "weight_e2": [0.1, 0.2]}
-    lines = imdb_dynamic_summary(finals(**columns))
+    lines = imdb.dynamic_summary(finals(**columns))
     assert lines[-2] == (
         "Test f1 micro 52.00 ± 2.00 | f1 macro 40.50 ± 0.50 | Flop saving 2.00 ± 1.00M | "
         "Branch selection ratio 0.150 ± 0.050"
@@ -138,8 +139,12 @@ def test_macro_f1_of_the_dynamic_script_has_its_own_deviation_and_the_best_run_i
 
 def test_deviations_of_loss_and_corr_have_the_digits_of_their_script():
     columns = finals(acc2=[70.0, 72.0], loss=[0.5, 0.6], corr=[0.1, 0.3])
-    assert affect_summary(columns, 2)[-3:] == ["Test Accuracy 71.00 ± 1.00", "Loss 0.5500 ± 0.05", "Corr 0.2000 ± 0.10"]
-    assert affect_summary(columns, 4)[-2:] == ["Loss 0.5500 ± 0.0500", "Corr 0.2000 ± 0.1000"]
+    assert affect.static_summary(columns, 2)[-3:] == [
+        "Test Accuracy 71.00 ± 1.00",
+        "Loss 0.5500 ± 0.05",
+        "Corr 0.2000 ± 0.10",
+    ]
+    assert affect.static_summary(columns, 4)[-2:] == ["Loss 0.5500 ± 0.0500", "Corr 0.2000 ± 0.1000"]
 
 
 def test_quirk_best_run_takes_the_highest_loss_or_the_lowest():
@@ -150,9 +155,9 @@ def test_quirk_best_run_takes_the_highest_loss_or_the_lowest():
         "flops": [9.0, 8.0],
         "weight_e2": [1.0, 0.0],
     }
-    assert affect_dynamic_summary(finals(**columns), highest_loss=True)[-1].startswith(
+    assert affect.dynamic_summary(finals(**columns), highest_loss=True)[-1].startswith(
         "Best result [70.0000, 0.6000, nan"
     )
-    fixed = affect_dynamic_summary(finals(**columns), highest_loss=False)
+    fixed = affect.dynamic_summary(finals(**columns), highest_loss=False)
     assert fixed[-1] == "Best result [72.0000, 0.5000, 0.3000, 8.0000, 0.0000]"
     assert fixed[-3:-1] == ["FLOP 8.50 ± 0.50", "Ratio 0.500 ± 0.50"]

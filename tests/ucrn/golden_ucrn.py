@@ -2,7 +2,6 @@
 
 import pickle
 import tempfile
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,19 @@ from common.backbones.mult_transformer import (
     future_mask,
 )
 from common.metrics.sentiment import class_accuracy, weighted_accuracy
+from common.training.selection import Best
+from common.training.step import clip_and_step, grad_scaler
 from golden_cases import Case
 from run_folders import RememberedRun
 from ucrn.data import Clips, clips_of, open_splits, unseeded_pass
 from ucrn.evaluate import evaluate
-from ucrn.losses import objective
+from ucrn.flags import Settings
+from ucrn.losses import Objective
 from ucrn.metrics import epoch_scores, final_scores
 from ucrn.model import UCRN
-from ucrn.progress import Progress
 from ucrn.refinement import SelfQualityImprovement, multimodal_divergence, unnormalised_divergence
-from ucrn.schedule import Schedule
-from ucrn.train import backward, build_optimizer, selection_score, train_epoch
-from ucrn_runs import arguments
+from ucrn.train import backward, build_optimizer, build_schedule, selection_score, train_epoch
+from ucrn_runs import settings_of
 
 DROPOUTS = ("attn_dropout", "relu_dropout", "res_dropout", "embed_dropout")
 
@@ -117,10 +117,10 @@ def divergence(case: Case) -> dict[str, Any]:
     return {"loss": loss, "loss_one_step": multimodal_divergence([x[:1] for x in h]), **gradients}
 
 
-def arguments_of(c: dict[str, Any], **more: Any) -> Namespace:
+def settings_from(c: dict[str, Any], **more: Any) -> Settings:
     active = [modality for modality in "lav" if c[f"{modality}only"]]
     given = {key: c[key] for key in ("optim", "lr", "clip", "jsd", "when", "batch_size", "train_mode") if key in c}
-    return arguments(active=active, **given, **more)
+    return settings_of(active=active, **given, **more)
 
 
 def clips_from(case: Case, prefix: str = "") -> Clips:
@@ -134,18 +134,18 @@ def train_step(case: Case) -> dict[str, Any]:
     model = case.fill(build(c))
     if "optim" not in c:
         return attention_gradients(case, model)
-    args, run, clips = arguments_of(c), RememberedRun(), clips_from(case)
-    optimizer, scaler = build_optimizer(args, model), torch.amp.GradScaler(enabled=False)
+    settings, run, clips = settings_from(c), RememberedRun(), clips_from(case)
+    optimizer, scaler = build_optimizer(model, settings.optim, settings.lr), grad_scaler("fp32")
+    objective = Objective(settings.jsd, settings.true_js)
     parameters = dict(model.named_parameters())
     found: dict[str, Any] = {"loss_raw": [], "loss_jsd": [], "grad_norm": []}
     for step in range(3):
         optimizer.zero_grad()
-        l1, total = backward(model, clips, np.arange(len(clips)), len(clips), scaler, args, run)
+        l1, total = backward(model, clips, np.arange(len(clips)), len(clips), scaler, objective, 1, run)
         if step == 0:
             found |= {f"grad1.{name}": p.grad.clone() for name, p in parameters.items() if p.grad is not None}
             assert [n for n, p in parameters.items() if p.grad is None] == c["parameters_without_gradient"]
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), args.clip)
-        optimizer.step()
+        norm = clip_and_step(optimizer, scaler, settings.clip)
         for name, value in (("loss_raw", l1), ("loss_jsd", total - l1), ("grad_norm", norm)):
             found[name].append(value.item())
         found |= {f"after{step + 1}.{name}": p.detach().clone() for name, p in parameters.items()}
@@ -154,7 +154,7 @@ def train_step(case: Case) -> dict[str, Any]:
 
 def attention_gradients(case: Case, model: UCRN) -> dict[str, Any]:
     text, audio, vision, labels = case.tensors("text", "audio", "vision", "labels")
-    objective(model(text, audio, vision), labels, case.config["jsd"], False).total.backward()
+    Objective(case.config["jsd"])(model(text, audio, vision), labels).total.backward()
     found = {}
     for name in ("l_refine", "a_refine", "v_refine", "cross_modal_fusion"):
         attended = getattr(model, name).layers[0].self_attn
@@ -166,25 +166,25 @@ def attention_gradients(case: Case, model: UCRN) -> dict[str, Any]:
 
 def train_loop(case: Case) -> dict[str, Any]:
     c = case.config
-    model, args, run = case.fill(build(c)), arguments_of(c, schedule=c["schedule"]), RememberedRun()
+    model, settings, run = case.fill(build(c)), settings_from(c, schedule=c["schedule"]), RememberedRun()
     data = {split: clips_from(case, f"{split}_") for split in ("train", "valid", "test")}
-    optimizer, scaler = build_optimizer(args, model), torch.amp.GradScaler(enabled=False)
-    schedule, progress = Schedule(optimizer, args), Progress(None)
+    optimizer, scaler = build_optimizer(model, settings.optim, settings.lr), grad_scaler("fp32")
+    objective, best = Objective(settings.jsd, settings.true_js), Best(higher=True)
+    schedule = build_schedule(settings, optimizer)
     batches = [
         np.arange(len(data["train"]))[i : i + c["batch_size"]] for i in range(0, len(data["train"]), c["batch_size"])
     ]
     losses, rates, scores, saved = [], [], [], []
     for epoch in range(1, c["num_epochs"] + 1):
-        train_loss = train_epoch(model, data["train"], batches, optimizer, scaler, args, run, epoch)
-        valid, test = (evaluate(args, run, model, data[split]) for split in ("valid", "test"))
+        train_loss = train_epoch(model, data["train"], batches, optimizer, scaler, objective, settings, run, epoch)
+        valid, test = (evaluate(model, data[split], objective, run) for split in ("valid", "test"))
         schedule.step(valid.loss)
-        scores.append(selection_score(args, test))
-        progress.take(epoch, scores[-1], valid.loss, model)
+        scores.append(selection_score(test, settings.train_mode))
+        saved += [epoch] if best.update(epoch, scores[-1], model) else []
         losses.append([train_loss, valid.loss, test.loss])
         rates.append(schedule.lr)
-        saved += [epoch] if progress.by_test.epoch == epoch else []
-    model.load_state_dict(progress.by_test.weights)
-    prediction = evaluate(args, run, model, data["test"]).prediction[:, None]
+    best.restore(model)
+    prediction = evaluate(model, data["test"], objective, run).prediction[:, None]
     return {"loss": losses, "lr": rates, "has0_f1": scores, "saved": saved, "final_pred": prediction}
 
 
@@ -202,7 +202,7 @@ def dataset(case: Case) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         name = f"{c['dataset']}_data{'' if c['if_align'] else '_noalign'}.pkl"
         Path(folder, name).write_bytes(pickle.dumps(dict.fromkeys(("train", "valid", "test"), split)))
-        splits = open_splits(Namespace(data_path=Path(folder), dataset=c["dataset"], aligned=c["if_align"]))
+        splits = open_splits(Path(folder), c["dataset"], c["if_align"])
     clips = clips_of(splits[c["split"]])
     assert list(clips.meta[1]) == c["item1_meta"]
     found = {"text": clips.text, "audio": clips.audio, "vision": clips.vision, "labels": clips.labels[:, None]}
@@ -218,11 +218,11 @@ def loader_order(case: Case) -> dict[str, Any]:
 
 def scheduled(case: Case) -> dict[str, Any]:
     c = case.config
-    args = arguments(
+    settings = settings_of(
         **{key: c[key] for key in ("schedule", "lr", "when", "base_lr", "max_lr", "step_up", "optim") if key in c}
     )
-    optimizer = build_optimizer(args, torch.nn.Linear(1, 1))
-    schedule = Schedule(optimizer, args)
+    optimizer = build_optimizer(torch.nn.Linear(1, 1), settings.optim, settings.lr)
+    schedule = build_schedule(settings, optimizer)
 
     def momentum() -> float:
         return optimizer.param_groups[0].get("momentum", float("nan"))

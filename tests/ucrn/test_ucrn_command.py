@@ -15,7 +15,7 @@ from ucrn import train
 from ucrn.checkpoints import PUBLISHED_CLASSES, load_model
 from ucrn.data import clips_of, open_splits
 from ucrn.main import main
-from ucrn_runs import arguments, command, inputs_of, log_lines, published_classes, small_model
+from ucrn_runs import command, inputs_of, log_lines, published_classes, small_model
 
 MOSEI = (300, 74, 35)
 SHORT = ("--num_epochs", "1")
@@ -144,8 +144,8 @@ def test_best_checkpoint_is_the_network_that_the_official_protocol_tested(traine
     assert best["epoch"] == finals(trained)["official"]["epoch_selected"]
     assert best["score"] == round(max(entry["has0_f1"] for entry in metrics(trained, "test")) / 100, 4)
     model = small_model(widths=MOSEI)
-    load_model(model, trained / "checkpoints" / "best.pt")
-    clips = clips_of(open_splits(arguments(data_path=data))["test"])
+    load_model(model, trained / "checkpoints" / "best.pt", said_to_be_published=False)
+    clips = clips_of(open_splits(data, "mosei_senti", aligned=False)["test"])
     with torch.inference_mode():
         mae = (model.eval()(*inputs_of(clips)).prediction - clips.labels).abs().mean().item()
     assert mae == pytest.approx(finals(trained)["official"]["mae"], rel=1e-5)
@@ -180,8 +180,8 @@ def test_test_mode_writes_features_predictions_and_names(mosi, short, tmp_path):
     features = load_arrays_pickle(arrays / "uni_feat_arr.pkl")
 
     model = small_model(widths=(300, 5, 20), temp_proj=2)
-    load_model(model, run_dir / "checkpoints" / "best.pt")
-    clips = clips_of(open_splits(arguments(data_path=mosi, dataset="mosi"))["test"])
+    load_model(model, run_dir / "checkpoints" / "best.pt", said_to_be_published=False)
+    clips = clips_of(open_splits(mosi, "mosi", aligned=False)["test"])
     with torch.inference_mode():
         output = model.eval()(*inputs_of(clips))
     np.testing.assert_allclose(fused, output.fused.numpy(), rtol=1e-5, atol=1e-6)
@@ -215,7 +215,7 @@ def test_predictions_of_clips_with_a_name_alone_stand_in_their_columns(own_data,
 
 def test_published_whole_module_can_be_tested(trained, data, tmp_path, no_pictures, monkeypatch):
     model = small_model(widths=MOSEI)
-    load_model(model, trained / "checkpoints" / "best.pt")
+    load_model(model, trained / "checkpoints" / "best.pt", said_to_be_published=False)
     monkeypatch.chdir(tmp_path)
     Path("pre_trained_models").mkdir()
     with published_classes(model) as module:
@@ -249,6 +249,19 @@ def test_pretrained_weights_are_loaded_and_then_trained(plain, short, data):
     dead = {name for name in parameters if "quality" in name}  # a gate whose hidden unit is off
     assert moved(start, weights(trained_on)) >= parameters - frozen - dead
     assert facts(trained_on)["checkpoint"]["sha256"] == facts(plain)["checkpoints"]["last.pt"]
+
+
+def test_starting_weights_are_published_by_the_users_word_and_ours_never(plain, short, tmp_path):
+    bare = tmp_path / "bare.pt"
+    torch.save(weights(plain), bare)
+    ours = plain / "checkpoints" / "last.pt"
+    for path, word, expected in (
+        (bare, [], (False, None)),
+        (bare, ["--weights-are-published"], (True, "user")),
+        (ours, ["--weights-are-published"], (False, None)),
+    ):
+        told = facts(short("--pretrain", str(path), "--max-steps", "1", *word))["checkpoint"]
+        assert (told["published"], told["published_by"], told["ours"]) == (*expected, path == ours)
 
 
 def test_pretrained_weights_are_found_by_their_published_name(plain, short, tmp_path, monkeypatch):
@@ -343,7 +356,7 @@ def test_quirk_mjsd_is_another_loss(plain, short):
 
 def test_quirk_select_on_decides_which_epoch_is_the_best_checkpoint(data, tmp_path, monkeypatch, no_pictures):
     f1s = iter([0.9, 0.2] * 2)  # the test set likes the first epoch, the validation loss falls
-    monkeypatch.setattr(train, "selection_score", lambda args, test: next(f1s))
+    monkeypatch.setattr(train, "selection_score", lambda tested, train_mode: next(f1s))
     for choice, epoch in (("test_f1", 1), ("valid_loss", 2)):
         main(command(data, tmp_path / choice, "--quirk", f"select_on={choice}"))
         best = checkpoint(tmp_path / choice, "best.pt")

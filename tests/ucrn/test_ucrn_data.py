@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from common.errors import UserError
 from common.processes import Processes
-from ucrn.data import clips_of, data_file, official_order, open_splits, placed, training_batches
-from ucrn_runs import arguments, random_clips
+from ucrn.data import clips_of, data_file, official_order, open_splits, place, training_batches
+from ucrn_runs import random_clips
 
 CPU = torch.device("cpu")
 
@@ -27,9 +27,9 @@ def arrays(count=4, lengths=(3, 5, 4), **changes):
 
 def opened(folder, split, aligned=False, dataset="mosei_senti"):
     """The training split of a file whose three splits are alike."""
-    args = arguments(data_path=folder, dataset=dataset, aligned=aligned)
-    data_file(args).write_bytes(pickle.dumps(dict.fromkeys(("train", "valid", "test"), split)))
-    return open_splits(args)["train"]
+    path = data_file(folder, dataset, aligned)
+    path.write_bytes(pickle.dumps(dict.fromkeys(("train", "valid", "test"), split)))
+    return open_splits(folder, dataset, aligned)["train"]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def opened(folder, split, aligned=False, dataset="mosei_senti"):
     ],
 )
 def test_file_is_named_by_dataset_and_alignment(tmp_path, dataset, aligned, name):
-    assert data_file(arguments(data_path=tmp_path, dataset=dataset, aligned=aligned)) == tmp_path / name
+    assert data_file(tmp_path, dataset, aligned) == tmp_path / name
 
 
 def test_minus_infinity_becomes_zero_in_audio_alone_and_all_else_stays(tmp_path):
@@ -112,23 +112,24 @@ def test_aligned_file_has_equal_lengths(tmp_path):
     assert "\n" not in message
 
 
-def batches(epoch, procs=None, size=24, **given):
-    return [b.tolist() for b in training_batches(arguments(batch_size=10, **given), size, epoch, procs or Processes())]
+def batches(epoch, procs=None, size=24, seed=581, limit=None, official=False):
+    found = training_batches(size, 10, seed, epoch, procs or Processes(), limit, unseeded=official)
+    return [batch.tolist() for batch in found]
 
 
 @pytest.mark.parametrize("official", [False, True])
 def test_epoch_shows_every_clip_once_and_keeps_the_smaller_last_batch(official):
-    found = batches(1, official_order=official)
+    found = batches(1, official=official)
     assert [len(batch) for batch in found] == [10, 10, 4]
     assert sorted(chain(*found)) == list(range(24))
-    assert batches(1, official_order=official) == found
-    assert batches(2, official_order=official) != found
+    assert batches(1, official=official) == found
+    assert batches(2, official=official) != found
 
 
 def test_order_is_of_the_seed_unless_it_is_the_official_one():
     assert batches(1, seed=1) != batches(1, seed=2)
-    assert batches(1, seed=1, official_order=True) == batches(1, seed=2, official_order=True)
-    assert batches(1, official_order=True) != batches(1)
+    assert batches(1, seed=1, official=True) == batches(1, seed=2, official=True)
+    assert batches(1, official=True) != batches(1)
 
 
 def test_official_order_is_that_of_an_unseeded_loader_gone_over_twice_an_epoch():
@@ -146,26 +147,26 @@ def test_official_order_leaves_the_global_generator_alone():
 
 @pytest.mark.parametrize("official", [False, True])
 def test_processes_share_every_batch(official):
-    alone = batches(3, official_order=official)
-    shares = [batches(3, Processes(rank, 2), official_order=official) for rank in range(2)]
+    alone = batches(3, official=official)
+    shares = [batches(3, Processes(rank, 2), official=official) for rank in range(2)]
     for step, batch in enumerate(alone):
         assert [shares[index % 2][step][index // 2] for index in range(len(batch))] == batch
 
 
 @pytest.mark.parametrize("official", [False, True])
 def test_max_steps_ends_an_epoch_early(official):
-    assert batches(1, official_order=official, max_steps=2) == batches(1, official_order=official)[:2]
+    assert batches(1, official=official, limit=2) == batches(1, official=official)[:2]
 
 
 def test_data_stay_where_they_are_on_a_cpu():
     data = {"train": random_clips()}
-    assert placed(data, CPU)["train"] is data["train"]
+    assert place(data, CPU)["train"] is data["train"]
 
 
 @pytest.mark.gpu
 def test_data_lie_on_the_device_where_they_fit():
     clips = random_clips()
-    there = placed({"train": clips}, torch.device("cuda"))["train"]
+    there = place({"train": clips}, torch.device("cuda"))["train"]
     assert there.text.device.type == "cuda"
     for part, whole in zip(
         there.batch(np.array([3, 1]), torch.device("cuda")), clips.batch(np.array([3, 1]), CPU), strict=True

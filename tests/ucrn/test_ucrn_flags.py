@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from common.errors import UserError
-from ucrn.flags import QUIRKS, parser, resolve
+from ucrn.flags import QUIRKS, Settings, parser, read_flags
+from ucrn.model import UCRN
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ucrn"
 PUBLISHED = {
@@ -72,6 +74,7 @@ OURS = {
     "compile": False,
     "max_steps": None,
     "overwrite": False,
+    "weights_are_published": False,
     "row": None,
     "quirk": [],
 }
@@ -95,7 +98,7 @@ def parsed(*argv):
 
 
 def completed(*argv):
-    return resolve(parsed("--lonly", *argv))
+    return read_flags(["--lonly", *argv])
 
 
 def test_there_are_45_published_flags_and_ours():
@@ -112,6 +115,23 @@ def test_our_own_flags_change_nothing_by_default():
     assert {name: getattr(parsed(), name) for name in OURS} == OURS
 
 
+def test_every_flag_has_a_field_of_its_name_and_the_modalities_and_quirks_besides():
+    assert {field.name for field in fields(Settings)} == set(PUBLISHED) | set(OURS) | {"active", "quirks"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "causal"),
+    [([], True), (["--attn_mask"], False), (["--quirk", "causal=paper"], False)],
+    ids=["default", "flag", "quirk"],
+)
+def test_network_is_built_with_what_the_flags_say(flags, causal):
+    given = ["--nlevels", "2", "--num_heads", "5", "--out_dropout", "0.2", "--without", "crm"]
+    network = completed(*given, *flags).network
+    assert (network["layers"], network["num_heads"], network["out_dropout"]) == (2, 5, 0.2)
+    assert (network["without"], network["attn_mask"]) == (("crm",), causal)
+    UCRN((4, 4, 4), (3, 3, 3), ("l",), **network)
+
+
 def command_of(text):
     """The flags of the script's own command; what the caller adds ("$@") left out."""
     words = shlex.split(text.replace("\\\n", " "), comments=True)
@@ -120,19 +140,19 @@ def command_of(text):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_published_recipe_says_what_it_said(name):
-    args = resolve(parsed(*command_of((PACKAGE / name).read_text())))
+    settings = read_flags(command_of((PACKAGE / name).read_text()))
     recipe = {**PUBLISHED, **COMMON, **RECIPES[name]}
-    ddp, wanted_ddp = args.ddp, recipe.pop("ddp")
+    ddp, wanted_ddp = settings.ddp, recipe.pop("ddp")
     assert ddp is wanted_ddp or name.endswith("_ddp.sh")  # torchrun says it too
-    assert {key: getattr(args, key) for key in recipe} == recipe
+    assert {key: getattr(settings, key) for key in recipe} == recipe
 
 
 def test_published_spellings_are_understood():
     line = "-f x --model=ucrn --lonly --aonly --vonly --data_path=UCRN/data/ --dataset=MOSI --batch_size=24 --ddp"
-    args = resolve(parsed(*line.split()))
-    assert (args.f, args.model, args.dataset, args.batch_size) == ("x", "UCRN", "mosi", 24)
-    assert args.data_path == Path("UCRN/data")
-    assert args.active == ["l", "a", "v"]
+    settings = read_flags(line.split())
+    assert (settings.f, settings.model, settings.dataset, settings.batch_size) == ("x", "UCRN", "mosi", 24)
+    assert settings.data_path == Path("UCRN/data")
+    assert settings.active == ("l", "a", "v")
 
 
 @pytest.mark.parametrize("spelling", ["--local_rank", "--local-rank", "--local_rank=2", "--local-rank=2"])
@@ -152,11 +172,11 @@ def test_giving_the_mask_turns_it_off_as_published(text):
 
 
 def test_modalities_are_those_given_in_the_networks_order():
-    assert resolve(parsed("--vonly", "--lonly")).active == ["l", "v"]
+    assert read_flags(["--vonly", "--lonly"]).active == ("l", "v")
 
 
 def test_no_cuda_is_the_cpu():
-    assert completed("--no_cuda", "--gpu", "0", "1").gpu == [-1]
+    assert completed("--no_cuda", "--gpu", "0", "1").gpu == (-1,)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +229,7 @@ def test_optimizer_that_cannot_train_the_network_is_refused(name):
 
 def test_no_modality_is_the_published_error_and_says_what_to_give():
     with pytest.raises(UserError, match=r"unknown partial mode type: .*--lonly, --aonly, --vonly"):
-        resolve(parsed())
+        read_flags([])
 
 
 def test_quirks_have_the_published_defaults_until_one_is_named():

@@ -6,24 +6,23 @@ import torch
 
 from common.processes import Processes
 from run_folders import RememberedRun
-from ucrn.losses import objective
+from ucrn.losses import Objective
 from ucrn.refinement import multimodal_divergence
 from ucrn.train import backward
-from ucrn_runs import arguments, inputs_of, random_clips, small_model
+from ucrn_runs import inputs_of, random_clips, small_model
 
 CLIPS = random_clips(10)
 SCALER = torch.amp.GradScaler(enabled=False)
 DIVERGENCES = ["official", "jsd"]
 
 
-def gradients(model, indices, whole, world=1, **given):
+def gradients(model, indices, whole, world=1, jsd=True, mjsd="official", chunks=1):
     """Of one share of a batch of `whole` clips; and its L1 and its total."""
-    args = arguments(**{"jsd": True, **given})
-    args.quirks = {**args.quirks, "mjsd": given.get("quirks", {}).get("mjsd", "official")}
+    objective = Objective(jsd, true_js=mjsd == "jsd")
     run = RememberedRun()
     run.procs = Processes(0, world)
     model.zero_grad()
-    losses = backward(model, CLIPS, np.asarray(indices), whole, SCALER, args, run)
+    losses = backward(model, CLIPS, np.asarray(indices), whole, SCALER, objective, chunks, run)
     return {name: p.grad.clone() for name, p in model.named_parameters()}, torch.stack(losses)
 
 
@@ -35,7 +34,7 @@ def assert_same_gradients(one, other):
 @pytest.mark.parametrize("true_js", [False, True])
 def test_objective_is_the_mean_absolute_error_plus_the_divergence(true_js):
     output = small_model()(*inputs_of(CLIPS))
-    found = objective(output, CLIPS.labels, jsd=True, true_js=true_js)
+    found = Objective(jsd=True, true_js=true_js)(output, CLIPS.labels)
     l1 = sum(
         abs(p - y)
         for p, y in zip(output.prediction.tolist(), CLIPS.labels.tolist(), strict=True)
@@ -48,7 +47,7 @@ def test_objective_is_the_mean_absolute_error_plus_the_divergence(true_js):
 
 def test_without_jsd_the_divergence_is_told_but_moves_nothing():
     model = small_model()
-    found = objective(model(*inputs_of(CLIPS)), CLIPS.labels, jsd=False, true_js=False)
+    found = Objective(jsd=False)(model(*inputs_of(CLIPS)), CLIPS.labels)
     assert found.total.item() == found.l1.item()
     assert found.mjsd.item() > 0
     assert not found.mjsd.requires_grad
@@ -70,8 +69,8 @@ def test_divergence_moves_the_refinement():
 @pytest.mark.parametrize("chunks", [2, 3, 10, 99])
 def test_chunks_of_a_batch_have_the_gradient_of_the_whole(chunks, mjsd):
     model = small_model()
-    whole, losses = gradients(model, range(10), 10, quirks={"mjsd": mjsd})
-    cut, parts = gradients(model, range(10), 10, batch_chunk=chunks, quirks={"mjsd": mjsd})
+    whole, losses = gradients(model, range(10), 10, mjsd=mjsd)
+    cut, parts = gradients(model, range(10), 10, mjsd=mjsd, chunks=chunks)
     assert_same_gradients(cut, whole)
     torch.testing.assert_close(parts, losses)
 
@@ -79,7 +78,7 @@ def test_chunks_of_a_batch_have_the_gradient_of_the_whole(chunks, mjsd):
 @pytest.mark.parametrize("mjsd", DIVERGENCES)
 @pytest.mark.parametrize(("batch", "chunks"), [(10, 1), (7, 1), (7, 2)])
 def test_mean_over_the_processes_is_the_whole_batch(batch, chunks, mjsd):
-    model, given = small_model(), {"batch_chunk": chunks, "quirks": {"mjsd": mjsd}}
+    model, given = small_model(), {"chunks": chunks, "mjsd": mjsd}
     whole, losses = gradients(model, range(batch), batch, **given)
     shares = [gradients(model, range(rank, batch, 3), batch, world=3, **given) for rank in range(3)]
     mean = {name: sum(share[0][name] for share in shares) / 3 for name in whole}
@@ -93,6 +92,6 @@ def test_processes_of_unequal_shares_go_backward_equally_often():
         model = small_model()
         calls = []
         model.register_forward_hook(lambda *_, calls=calls: calls.append(1))
-        gradients(model, range(rank, 3, 2), 3, world=2, batch_chunk=2)
+        gradients(model, range(rank, 3, 2), 3, world=2, chunks=2)
         passes.append(len(calls))
     assert passes[0] == passes[1]

@@ -5,19 +5,18 @@ import pytest
 import torch
 
 from common.metrics.sentiment import weighted_f1
-from ucrn.evaluate import Evaluation, recorded
+from common.training.selection import Best
+from ucrn.evaluate import Evaluation, score
 from ucrn.metrics import epoch_lines, epoch_scores, final_lines, final_scores
-from ucrn.progress import Progress
 from ucrn.train import selection_score
-from ucrn_runs import arguments
 
 PRED = np.array([0.4, -1.6, 2.2, 0.0, -0.3, 1.9, 1.1], np.float32)
 TRUTH = np.array([1.0, -1.4, 2.0, 1.2, 0.0, 2.6, -0.8], np.float32)
 
 
 def evaluation(pred, truth):
-    empty = np.zeros((len(pred), 0))
-    return Evaluation(np.asarray(pred), np.asarray(truth), empty, empty, empty, l1=0.0, mjsd=0.0, loss=0.0)
+    fused = np.zeros((len(pred), 0))
+    return Evaluation(np.asarray(pred), np.asarray(truth), fused, {}, {}, l1=0.0, mjsd=0.0, loss=0.0)
 
 
 def test_block_of_an_epoch_has_the_published_words_spaces_and_rounding():
@@ -72,7 +71,7 @@ def test_classes_and_errors_of_the_final_block_are_over_all_clips():
 
 
 def test_record_has_percent_where_a_share_is_meant():
-    found = recorded(evaluation(PRED, TRUTH))
+    found = score(evaluation(PRED, TRUTH))
     assert found["has0_acc2"] == pytest.approx(500 / 7)
     assert found["non0_acc2"] == pytest.approx(400 / 6)
     assert found["f1_swapped"] == pytest.approx(100 * final_scores(PRED, TRUTH)["f1_swapped"])
@@ -81,31 +80,32 @@ def test_record_has_percent_where_a_share_is_meant():
 
 
 def test_regression_selects_by_the_rounded_f1_with_zero_as_positive():
-    args = arguments(train_mode="regression")
     truth = np.where(np.arange(100_000) < 60_000, 1.0, -1.0)
     good, better = (np.where(np.arange(100_000) < hits, truth, -truth) for hits in (90_000, 90_001))
-    assert selection_score(args, evaluation(good, truth)) == selection_score(args, evaluation(better, truth))
-    assert selection_score(args, evaluation(PRED, TRUTH)) == epoch_scores(PRED, TRUTH)["has0_f1"]
+    first, second = (selection_score(evaluation(pred, truth), "regression") for pred in (good, better))
+    assert first == second
+    assert selection_score(evaluation(PRED, TRUTH), "regression") == epoch_scores(PRED, TRUTH)["has0_f1"]
 
 
 def test_classification_selects_by_the_unrounded_swapped_f1_without_zeros():
-    args = arguments(train_mode="classification")
     truth = np.where(np.arange(100_000) < 60_000, 1.0, -1.0)
     good, better = (np.where(np.arange(100_000) < hits, truth, -truth) for hits in (90_000, 90_001))
-    assert selection_score(args, evaluation(good, truth)) < selection_score(args, evaluation(better, truth))
-    found = selection_score(args, evaluation(np.array([1.0, 1, 1, -1, 0]), np.array([1.0, 1, -1, -1, 0])))
+    first, second = (selection_score(evaluation(pred, truth), "classification") for pred in (good, better))
+    assert first < second
+    found = selection_score(evaluation([1.0, 1, 1, -1, 0], [1.0, 1, -1, -1, 0]), "classification")
     assert found == pytest.approx(0.75 * 0.8 + 0.25 * 2 / 3)
 
 
 def chosen(scores, losses):
     """Epochs that the two rules select, of test scores and validation losses."""
-    progress, model = Progress(None), torch.nn.Linear(1, 1)
-    for epoch, (score, loss) in enumerate(zip(scores, losses, strict=True), start=1):
+    by_test, by_valid, model = Best(higher=True), Best(higher=False), torch.nn.Linear(1, 1)
+    for epoch, (f1, loss) in enumerate(zip(scores, losses, strict=True), start=1):
         torch.nn.init.constant_(model.weight, epoch)
-        progress.take(epoch, score, loss, model)
-    for selected in (progress.by_test, progress.by_valid):
+        by_test.update(epoch, f1, model)
+        by_valid.update(epoch, loss, model)
+    for selected in (by_test, by_valid):
         assert selected.weights["weight"].item() == selected.epoch  # the weights of that epoch, not the last ones
-    return progress.by_test.epoch, progress.by_valid.epoch
+    return by_test.epoch, by_valid.epoch
 
 
 def test_each_rule_selects_by_its_own_score_and_keeps_the_first_of_equals():

@@ -7,8 +7,9 @@ from PIL import Image
 from run_folders import RememberedRun
 from ucrn import pictures
 from ucrn.evaluate import evaluate
-from ucrn.pictures import write_curves, write_gates, write_scatter
-from ucrn_runs import arguments, random_clips, small_model
+from ucrn.losses import Objective
+from ucrn.pictures import draw_curves, draw_gates, draw_scatter
+from ucrn_runs import random_clips, small_model
 
 
 @pytest.fixture
@@ -41,10 +42,7 @@ def assert_shows_something(run, name, figure):
 
 
 def scored(active="lav", **options):
-    model, clips = small_model(active, **options), random_clips(12)
-    args = arguments(active=list(active))
-    args.without = list(options.get("without", []))
-    return model, evaluate(args, RememberedRun(), model, clips)
+    return evaluate(small_model(active, **options), random_clips(12), Objective(jsd=False), RememberedRun())
 
 
 def with_epochs(run, active, epochs=3):
@@ -59,7 +57,7 @@ def with_epochs(run, active, epochs=3):
 def test_curves_show_every_epoch_of_the_three_splits(drawn, active):
     run, figures = drawn
     with_epochs(run, active)
-    write_curves(run)
+    draw_curves(run)
     assert set(figures) == {"curves", "divergence"}
     for axes, expected in zip(figures["curves"].axes, ([4, 3, 2], [51, 52, 53], [1, 1 / 2, 1 / 3]), strict=True):
         assert [line.get_label() for line in axes.lines] == ["train", "valid", "test"]
@@ -77,15 +75,15 @@ def test_curves_show_every_epoch_of_the_three_splits(drawn, active):
 def test_curves_of_a_single_epoch_and_without_gates(drawn):
     run, figures = drawn
     with_epochs(run, "", epochs=1)
-    write_curves(run)
+    draw_curves(run)
     assert figures["divergence"].axes[1].lines[:] == []
     assert (run.images / "curves.png").exists()
 
 
 def test_scatter_has_a_point_a_clip(drawn):
     run, figures = drawn
-    _, test = scored()
-    write_scatter(run, test)
+    test = scored()
+    draw_scatter(run, test.truth, test.prediction)
     points = figures["scatter"].axes[0].collections[0].get_offsets()
     np.testing.assert_allclose(points, np.stack([test.truth, test.prediction], axis=1))
     assert "12 clips" in figures["scatter"].axes[0].get_title()
@@ -95,8 +93,7 @@ def test_scatter_has_a_point_a_clip(drawn):
 @pytest.mark.parametrize("active", ["lav", "lv"])
 def test_gates_are_counted_for_every_modality(drawn, active):
     run, figures = drawn
-    model, test = scored(active)
-    write_gates(run, model, test)
+    draw_gates(run, scored(active).gates)
     _, labels = figures["gates"].axes[0].get_legend_handles_labels()
     names = {"l": "language", "a": "audio", "v": "vision"}
     assert [label for label in labels if label in names.values()] == [names[modality] for modality in active]
@@ -105,7 +102,6 @@ def test_gates_are_counted_for_every_modality(drawn, active):
 
 def test_gates_that_are_not_there_are_not_drawn(drawn):
     run, figures = drawn
-    model, test = scored(without=["sqil"])
-    write_gates(run, model, test)
+    draw_gates(run, scored(without=["sqil"]).gates)
     assert figures == {}
     assert not list(run.images.iterdir())

@@ -5,7 +5,7 @@ import torch
 
 from common.errors import UserError
 from run_folders import assert_same_checkpoint, checkpoint, facts, finals, metrics
-from ucrn import train
+from ucrn import final, train
 from ucrn.main import main
 from ucrn_runs import command, log_lines
 
@@ -26,9 +26,9 @@ class KilledError(Exception):
     pass
 
 
-def run_killed_in(monkeypatch, name, call, argv):
-    """Run the command, in which the call-th call (from 0) of the loop's function `name` raises."""
-    calls, function = [], getattr(train, name)
+def run_killed_in(monkeypatch, name, call, argv, module=train):
+    """Run the command, in which the call-th call (from 0) of the module's function `name` raises."""
+    calls, function = [], getattr(module, name)
 
     def counted(*args, **kwargs):
         calls.append(1)
@@ -37,7 +37,7 @@ def run_killed_in(monkeypatch, name, call, argv):
         return function(*args, **kwargs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(train, name, counted)
+        patched.setattr(module, name, counted)
         with pytest.raises(KilledError):
             main(argv)
 
@@ -59,10 +59,12 @@ def test_killed_at_any_step_and_resumed_it_ends_like_an_uninterrupted_run(data, 
 
 
 @pytest.mark.parametrize(
-    ("name", "call"), [("evaluate", 4), ("report", 1), ("finish", 0), ("final_scores", 0)], ids=lambda value: str(value)
+    ("module", "name", "call"),
+    [(train, "evaluate", 4), (train, "report", 1), (train, "test", 0), (final, "final_scores", 0)],
+    ids=["evaluate", "report", "test", "final scores"],
 )
-def test_killed_between_training_and_the_end(data, whole, tmp_path, monkeypatch, name, call):
-    run_killed_in(monkeypatch, name, call, command(data, tmp_path, *FLAGS))
+def test_killed_between_training_and_the_end(data, whole, tmp_path, monkeypatch, module, name, call):
+    run_killed_in(monkeypatch, name, call, command(data, tmp_path, *FLAGS), module)
     main(command(data, tmp_path, *FLAGS, "--resume", "auto"))
     assert_same_run(whole, tmp_path)
 

@@ -6,18 +6,16 @@ import warnings
 import pytest
 import torch
 
-from ucrn.schedule import Schedule
-from ucrn.train import build_optimizer
-from ucrn_runs import arguments
+from ucrn.train import build_optimizer, build_schedule
+from ucrn_runs import settings_of
 
 LOSSES = [1.0, 0.9, 0.95, 1.2, 1.0, 0.95, 0.89, 0.889999, 0.9, 0.91, 0.92, 0.93, 0.94]
 
 
 def scheduled(quirk="official", **given):
-    args = arguments(**{"optim": "SGD", "lr": 0.1, "when": 2, **given})
-    args.quirks = {**args.quirks, "schedule_step": quirk}
-    optimizer = build_optimizer(args, torch.nn.Linear(2, 1))
-    return Schedule(optimizer, args), optimizer
+    settings = settings_of("--quirk", f"schedule_step={quirk}", **{"optim": "SGD", "lr": 0.1, "when": 2, **given})
+    optimizer = build_optimizer(torch.nn.Linear(2, 1), settings.optim, settings.lr)
+    return build_schedule(settings, optimizer), optimizer
 
 
 def rates(schedule, losses):

@@ -1,5 +1,7 @@
 """`--use_bert`: BERT's states in the place of the file's word vectors."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from run_folders import facts
 from ucrn.data import open_splits
 from ucrn.main import main
 from ucrn.text_features import bert_features
-from ucrn_runs import arguments, command, log_lines
+from ucrn_runs import command, log_lines
 
 CPU = torch.device("cpu")
 
@@ -34,9 +36,8 @@ def with_arrays(folder, **extra):
     save_arrays_pickle(content, path)
 
 
-def features(data, bert, **given):
-    args, found = arguments(data_path=data, bert=bert, **given), {}
-    return bert_features(args, open_splits(args), CPU, found), found
+def features(data, bert, length=50, said_to_be_published=False):
+    return bert_features(bert, length, open_splits(data, "mosei_senti", aligned=False), CPU, said_to_be_published)
 
 
 def states(bert, ids, mask):
@@ -50,26 +51,36 @@ def test_given_tokens_are_encoded(own_data, bert):
     ids = np.random.default_rng(0).integers(104, 150, (24, 7))
     mask = (np.arange(7) < 1 + np.arange(24)[:, None] % 7).astype(np.int64)
     with_arrays(own_data, text_bert=np.stack([ids, mask, np.zeros_like(ids)], axis=1).astype(np.float32))
-    found, recorded = features(own_data, bert)
+    found, told = features(own_data, bert)
     assert {name: x.shape for name, x in found.items()} == {
         "train": (24, 7, WIDTH),
         "valid": (12, 7, WIDTH),
         "test": (24, 7, WIDTH),
     }
     np.testing.assert_allclose(found["test"], states(bert, ids, mask), rtol=1e-4, atol=1e-5)
-    assert recorded["weights"]["standin"] is True
+    assert told["standin"] is True
+    assert told["published"] is False
 
 
 def test_raw_text_is_tokenized_to_the_length_asked_for(own_data, bert):
     sentence = "a good movie"
     with_arrays(own_data, raw_text=np.array([sentence, "bad"] * 12))
-    found, _ = features(own_data, bert, bert_length=6)
+    found, _ = features(own_data, bert, length=6)
     tokenizer, _ = load_bert(bert)
     ids = tokenizer(sentence)["input_ids"]
     assert found["train"].shape == (24, 6, WIDTH)
     expected = states(bert, [ids], [[1] * len(ids)])[0]
     np.testing.assert_allclose(found["train"][0, : len(ids)], expected, rtol=1e-4, atol=1e-5)
     assert not np.allclose(found["train"][0], found["train"][1])
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_bert_is_published_by_the_users_word_and_a_stand_in_never(own_data, bert, tmp_path, said):
+    with_arrays(own_data, raw_text=np.array(["a good movie", "bad"] * 12))
+    elsewhere = shutil.copytree(bert, tmp_path / "bert")  # without the marker of a stand-in beside it
+    for folder, expected in ((bert, (False, None)), (elsewhere, (True, "user") if said else (False, None))):
+        _, told = features(own_data, folder, said_to_be_published=said)
+        assert (told["published"], told["published_by"]) == expected
 
 
 def test_file_without_text_is_named(own_data, bert):

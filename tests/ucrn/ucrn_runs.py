@@ -1,11 +1,11 @@
-"""Small data, arguments and the shortest command lines of UCRN, for tests."""
+"""Small data, settings and the shortest command lines of UCRN, for tests."""
 
 import re
 import sys
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,18 +16,14 @@ from torch import Tensor, nn
 
 from common.datasets.cmu_mosei.standin import write_cmu_mosei
 from ucrn.data import Clips
-from ucrn.flags import parser, resolve
+from ucrn.flags import Settings, read_flags
 from ucrn.model import UCRN
 
 
-def arguments(active: tuple[str, ...] | list[str] = ("l", "a", "v"), **given: Any) -> Namespace:
-    """The completed flags of a command line, with these values."""
-    flags = [f"--{modality}only" for modality in active]
-    args = resolve(parser().parse_args([*flags, "--gpu", "-1"]))
-    unknown = [name for name in given if not hasattr(args, name)]
-    assert not unknown, f"no such flags: {unknown}"
-    vars(args).update(given)
-    return args
+def settings_of(*flags: str, active: Sequence[str] = "lav", **changes: Any) -> Settings:
+    """The settings of a command line with these flags and modalities; then with these values changed."""
+    settings = read_flags([*(f"--{modality}only" for modality in active), "--gpu", "-1", *flags])
+    return replace(settings, **changes)
 
 
 WIDTHS, LENGTHS = (4, 5, 6), (6, 9, 8)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from reproductions.runs import read_run
+from reproductions.report.runs import read_run
 from run_folders import checkpoint, facts, finals, metrics
 from xnorm.main import main
 from xnorm.models import FUSIONS, build_model

@@ -12,7 +12,7 @@ import torch
 from common.errors import UserError
 from common.standins.weights.standin import write_weights
 from emotion_runs import command
-from reproductions.runs import read_run
+from reproductions.report.runs import read_run
 from run_folders import checkpoint, facts, finals, metrics
 from xnorm.emotion import train
 from xnorm.emotion.flags import FUSIONS, parser, resolve
