@@ -41,7 +41,8 @@ def estimate_weights(
     first = estimate.first if settings.quirks["gb_formula"] == "paper" else None
     estimate.weights = blending_weights(estimate.losses, first)
     run.print(f"weights: {estimate.weights}")
-    run.record(0, "blending", **dict(zip(HEADS, estimate.weights, strict=True)))
+    named: dict[str, Any] = dict(zip(HEADS, estimate.weights, strict=True))
+    run.record(0, "blending", **named)
     save(run, model, state)
     return estimate
 

@@ -40,7 +40,9 @@ class Batch(NamedTuple):
         layout = torch.channels_last_3d if channels_last else torch.contiguous_format
 
         def move(clips: Tensor | None) -> Tensor | None:
-            return None if clips is None else scale(clips.to(device, non_blocking=True)).contiguous(memory_format=layout)
+            if clips is None:
+                return None
+            return scale(clips.to(device, non_blocking=True)).contiguous(memory_format=layout)
 
         return Batch(move(self.rgb), move(self.flow), self.labels.to(device, non_blocking=True))
 

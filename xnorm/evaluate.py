@@ -18,7 +18,7 @@ class Evaluation(NamedTuple):
     logits: Tensor
     labels: Tensor
 
-    def scores(self, names: Sequence[str], rows: int | None = None) -> dict[str, float | None]:
+    def scores(self, names: Sequence[str], rows: int | None = None) -> dict[str, Any]:
         """`classification_scores` of the first `rows` rows (default: all). names: of the K classes."""
         return classification_scores(self.logits[:rows], self.labels[:rows], names)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +39,9 @@ class ExchangeStatistics:
         means = torch.stack([scale.abs().mean(), shift.abs().mean(), torch.ones_like(scale.mean())])
         self.sums[name] = self.sums.get(name, 0) + len(output) * means
 
-    def means(self, procs: Processes) -> dict[str, float]:
+    def means(self, procs: Processes) -> dict[str, Any]:
         """gamma_<name>, beta_<name>: mean |scale| and |shift| over the samples of all processes."""
-        found = {}
+        found: dict[str, Any] = {}
         for name in self.encoders:
             scale, shift, samples = procs.sum(self.sums[name].clone()).tolist()
             found |= {f"gamma_{name}": scale / samples, f"beta_{name}": shift / samples}

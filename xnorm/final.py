@@ -6,7 +6,6 @@ from torch import nn
 
 from common.checkpoint import cpu_state
 from common.run import Run
-from common.training.selection import Best
 from xnorm.checkpoints import write_published
 from xnorm.data import Batch, evaluated_rows
 from xnorm.evaluate import Evaluation, evaluate, published_line
@@ -14,13 +13,12 @@ from xnorm.flags import Settings
 from xnorm.pictures import draw_confusion
 
 
-def test(settings: Settings, run: Run, model: nn.Module, batches: Iterable[Batch], best: Best) -> None:
-    """The end of a training: the scores of its best epoch, whose weights stay in the model.
+def test(settings: Settings, run: Run, model: nn.Module, batches: Iterable[Batch], epoch: int) -> None:
+    """The end of a training: the scores of its best epoch, whose weights the model has.
 
     With --ckpt_path the weights are also written as the published script saves them. batches: of all rows of the test
     set.
     """
-    epoch = best.restore(model)
     tested = evaluate(model, batches, run)
     report(settings, run, epoch, tested, ("official", "clean"), f"epoch {epoch}: highest validation accuracy")
     if run.procs.first:
@@ -36,9 +34,7 @@ def test_saved(settings: Settings, run: Run, model: nn.Module, batches: Iterable
     report(settings, run, 0, evaluate(model, batches, run), ("checkpoint",), "the checkpoint")
 
 
-def report(
-    settings: Settings, run: Run, epoch: int, tested: Evaluation, protocols: Sequence[str], where: str
-) -> None:
+def report(settings: Settings, run: Run, epoch: int, tested: Evaluation, protocols: Sequence[str], where: str) -> None:
     """Print and record the final scores.
 
     protocols: official, of the rows that the published script judges by (quirk eval_last); clean, of all; checkpoint,

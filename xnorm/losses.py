@@ -5,7 +5,7 @@ The further terms of a method stand beside its network, in xnorm/methods.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ class Losses(NamedTuple):
     parts: dict[str, Tensor]
 
 
-Objective = Callable[[Output, Tensor], Losses]  # of a network's output and the labels (B,) int64
+Objective = Callable[[Any, Tensor], Losses]  # of a network's output and the labels (B,) int64
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
     model = build_model(settings.fusion, settings.sizes)  # before anything else draws, as published
     splits = open_splits(settings)
     data = open_batches(settings, splits, device, procs)
-    facts = {"seed": settings.seed, "evaluate": settings.evaluate}
+    facts: dict[str, Any] = {"seed": settings.seed, "evaluate": settings.evaluate}
     facts["dataset"] = describe_dataset("epic_kitchens", list(splits.values()))
     run = Run("xnorm", "main", settings.name, settings, device, procs, command, facts)
     if run.finished:
@@ -65,7 +65,8 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
             start = last["ours"]
         else:
             introduce(settings, run, model, splits)
-        model.to(device, memory_format=torch.channels_last_3d if settings.channels_last else torch.preserve_format)
+        layout = torch.channels_last_3d if settings.channels_last else torch.preserve_format
+        model.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs do not know it
         seed_apart(settings.seed, procs)
         if settings.evaluate:
             test_saved(settings, run, model, data["test"])
@@ -79,8 +80,7 @@ def open_splits(settings: Settings) -> dict[str, EpicKitchens]:
     names = ("test",) if settings.evaluate else ("train", "val", "test")
     csv_root, frames, classes = settings.csv_root, settings.num_frames, settings.num_classes
     return {
-        name: open_split(csv_root, settings.data_root, name, frames, classes, settings.method.streams)
-        for name in names
+        name: open_split(csv_root, settings.data_root, name, frames, classes, settings.method.streams) for name in names
     }
 
 

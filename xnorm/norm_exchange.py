@@ -66,10 +66,9 @@ def exchange(
     masks: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> tuple[Tensor, Tensor]:
     """Both streams' features after the exchange, in their own shapes."""
-    return tuple(
-        x + normalise(x, mask) * scale + shift
-        for x, (shift, scale), mask in zip((x1, x2), (to_first, to_second), masks, strict=True)
-    )
+    y1 = x1 + normalise(x1, masks[0]) * to_first.scale + to_first.shift
+    y2 = x2 + normalise(x2, masks[1]) * to_second.scale + to_second.shift
+    return y1, y2
 
 
 def parameters(encoder: nn.Module, x: Tensor, form: str = "clip") -> NormParameters:

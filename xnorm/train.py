@@ -2,8 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -32,7 +31,7 @@ from xnorm.evaluate import evaluate, published_line
 from xnorm.exchange_statistics import ExchangeStatistics, encoders_of
 from xnorm.final import test
 from xnorm.flags import Settings
-from xnorm.losses import Objective
+from xnorm.losses import Losses, Objective, Output
 from xnorm.methods.gradient_blending import Estimate
 from xnorm.pictures import draw_curves, draw_exchange
 from xnorm.recipe import build_optimizer, build_plateau, build_selection, keep_best
@@ -85,7 +84,10 @@ def train(
     """
     net = distributed(model, run.device, run.procs, settings.compile)
     weights = settings.loss_weights(heads=settings.gb_weights or estimate.weights)
-    objective = partial(settings.method.objective, weights=weights)
+
+    def objective(output: Output, labels: Tensor) -> Losses:
+        return settings.method.objective(output, labels, weights)
+
     optimizer = build_optimizer(model, settings.learning_rate, settings.weight_decay)
     schedule, scaler = build_plateau(optimizer, settings.when), grad_scaler(settings.precision)
     best, stopping = build_selection(settings.patience)
@@ -120,15 +122,16 @@ def train(
         kept = {**content(cpu_state(model)), "epoch": epoch, "accuracy": best.score} if is_best else None
         run.save(epoch, {**content(model.state_dict()), "ours": state.state_dict()}, kept)
 
-    test(settings, run, model, data["test"], best)
+    tested = best.restore(model)
+    test(settings, run, model, data["test"], tested)
     if run.procs.first:
-        draw_curves(run, selected=best.epoch)
+        draw_curves(run, tested)
         draw_exchange(run)
 
 
 def train_epoch(
     net: nn.Module,
-    batches: Collection[Batch],
+    batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     objective: Objective,
@@ -136,7 +139,7 @@ def train_epoch(
     run: Run,
     epoch: int,
     stage: str = "",
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """One pass over the batches; net is the model as it is called (compiled, distributed).
 
     clip: largest norm of the gradient. stage: what the epoch belongs to, for errors and the progress bar.

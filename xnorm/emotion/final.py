@@ -5,19 +5,17 @@ from collections.abc import Sequence
 from torch import nn
 
 from common.run import Run
-from common.training.selection import Best
 from xnorm.emotion.data import Clips
 from xnorm.emotion.evaluate import evaluate
 from xnorm.evaluate import Evaluation
 from xnorm.pictures import draw_confusion
 
 
-def test(run: Run, model: nn.Module, clips: Clips, names: Sequence[str], best: Best) -> None:
-    """The end of a training: the scores of its best epoch, whose weights stay in the model.
+def test(run: Run, model: nn.Module, clips: Clips, names: Sequence[str], epoch: int) -> None:
+    """The end of a training: the scores of its best epoch, whose weights the model has.
 
     No protocol of this task is published: what is recorded as official and as clean is the same.
     """
-    epoch = best.restore(model)
     tested = evaluate(model, clips, run)
     report(run, epoch, tested, names, ("official", "clean"), f"epoch {epoch}: highest validation accuracy")
     if run.procs.first:

@@ -83,9 +83,7 @@ def starting_point(settings: Settings, model: nn.Module, facts: dict[str, Any]) 
     return start
 
 
-def introduce(
-    settings: Settings, run: Run, model: nn.Module, data: Mapping[str, Clips], names: Sequence[str]
-) -> None:
+def introduce(settings: Settings, run: Run, model: nn.Module, data: Mapping[str, Clips], names: Sequence[str]) -> None:
     """The head of the log: command, data, network."""
     run.print(run.facts["command"])
     for name, clips in data.items():

@@ -45,8 +45,10 @@ def train(
     optimizer = build_optimizer(model, settings.learning_rate, settings.weight_decay)
     schedule, scaler = build_plateau(optimizer, settings.when), grad_scaler(settings.precision)
     best, stopping = build_selection(settings.patience)
-    parts = {"schedule": schedule, "optimizer": optimizer, "scaler": scaler, "best": best, "stopping": stopping}
-    state = TrainState(run.device, run.procs, **parts)
+    state = TrainState(
+        run.device, run.procs,
+        schedule=schedule, optimizer=optimizer, scaler=scaler, best=best, stopping=stopping,
+    )  # fmt: skip
     state.load_state_dict(start)
 
     for epoch in range(state.epoch + 1, settings.num_epochs + 1):
@@ -77,9 +79,10 @@ def train(
         kept = {**content(cpu_state(model)), "epoch": epoch, "accuracy": best.score} if is_best else None
         run.save(epoch, {**content(model.state_dict()), "ours": state.state_dict()}, kept)
 
-    test(run, model, data["test"], names, best)
+    tested = best.restore(model)
+    test(run, model, data["test"], names, tested)
     if run.procs.first:
-        draw_curves(run, selected=best.epoch)
+        draw_curves(run, tested)
         draw_exchange(run)
 
 

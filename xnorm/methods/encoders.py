@@ -45,6 +45,8 @@ class FrozenEncoders(nn.Module):
     """
 
     streams: ClassVar[tuple[str, str]] = ("rgb", "flow")
+    rgb_enc: I3D
+    flow_enc: I3D
 
     def add_encoders(self, narrow: int, frozen_bn: str) -> None:
         """Add rgb_enc and flow_enc after what is there. Raises ValueError for another `frozen_bn`."""
