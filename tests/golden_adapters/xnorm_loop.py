@@ -1,34 +1,31 @@
 """What each golden component of X-Norm's training loop is in this repository."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from common.metrics.classification import classification_scores
+from common.training.step import clipped_step, grad_scaler
 from tests.support.golden_cases import Case
 from tests.support.run_folders import RememberedRun
-from tests.support.xnorm_runs import arguments
-from xnorm.blending import EstimateBatches, estimated_weights, held_rows
-from xnorm.evaluate import published_line
-from xnorm.gradient_blending import Blended
-from xnorm.progress import Progress
-from xnorm.schedule import plateau
-from xnorm.steps import build_optimizer, update
+from tests.support.xnorm_runs import settings_of
+from xnorm.blending import estimate_weights
+from xnorm.data import evaluated_rows, held_rows
+from xnorm.evaluate import Evaluation, published_line
+from xnorm.methods.gradient_blending import Blended
+from xnorm.recipe import build_optimizer, build_plateau, build_selection, keep_best
 
 
 def optimizer_steps(case: Case) -> dict[str, Any]:
     c = case.config
     p0, p1, frozen, *gradients = case.tensors("p0", "p1", "frozen", "g0", "g1")
     model = nn.ParameterList([nn.Parameter(p0), nn.Parameter(p1), nn.Parameter(frozen, requires_grad=False)])
-    args = arguments("rgb", learning_rate=c["learning_rate"], weight_decay=c["weight_decay"])
-    optimizer, scaler = build_optimizer(args, model), torch.amp.GradScaler(enabled=False)
+    optimizer, scaler = build_optimizer(model, c["learning_rate"], c["weight_decay"]), grad_scaler("fp32")
     found: dict[str, Any] = {}
     for step in range(c["steps"]):
         loss = sum((p * g[step]).sum() for p, g in zip(model[:2], gradients, strict=True))  # its gradients are g
-        found[f"norm_{step}"] = update(loss, optimizer, scaler, c["clip"])
+        found[f"norm_{step}"] = clipped_step(loss, optimizer, scaler, c["clip"])
         found |= {f"p{number}_{step}": model[number].detach().clone() for number in (0, 1)}
     return found | {"frozen": model[2]}
 
@@ -37,8 +34,8 @@ def evaluation(case: Case) -> dict[str, Any]:
     c = case.config
     assert c["drop_last"]
     logits, labels = case.tensors("logits", "labels")
-    rows = len(labels) // c["batch_size"] * c["batch_size"]
-    scores = classification_scores(logits[:rows], labels[:rows], ["a", "b", "c"])
+    rows = evaluated_rows(len(labels), c["batch_size"], keep_last=False)
+    scores = Evaluation(logits, labels).scores(["a", "b", "c"], rows)
     printed = [ord(character) for character in published_line(scores) + "\n"]
     return {"loss": scores["loss"], "acc": scores["acc"] / 100, "printed": printed}
 
@@ -46,24 +43,25 @@ def evaluation(case: Case) -> dict[str, Any]:
 def schedule(case: Case) -> dict[str, Any]:
     """The decisions of `xnorm.train` after each epoch."""
     c, model = case.config, nn.Linear(1, 1)
-    optimizer = build_optimizer(arguments("rgb", learning_rate=c["learning_rate"]), model)
-    scheduler, progress = plateau(optimizer, c["when"]), Progress(c["patience"])
+    optimizer = build_optimizer(model, c["learning_rate"], weight_decay=1e-4)
+    scheduler, (best, stopping) = build_plateau(optimizer, c["when"]), build_selection(c["patience"])
     rates, saved = [], []
     for epoch in range(1, c["num_epochs"] + 1):
-        if progress.stopping.over:
+        if stopping.over:
             break
         rates.append(optimizer.param_groups[0]["lr"])
         loss, accuracy = (float(case.inputs[name][epoch - 1]) for name in ("val_loss", "val_acc"))
-        progress.take(epoch, accuracy, loss, model)
-        saved += [epoch] if progress.best.epoch == epoch else []
+        kept = keep_best(best, epoch, accuracy, model)
+        stopping.update(epoch, loss)
+        saved += [epoch] if kept and accuracy > 0 else []  # without an accuracy the published loop keeps none
         optimizer.step()
         scheduler.step(loss)
     last = optimizer.param_groups[0]["lr"]
     return {
-        "epochs": progress.done,
+        "epochs": len(rates),
         "lr": rates,
         "saved_epochs": saved,
-        "best_epoch": progress.selected,
+        "best_epoch": best.epoch,
         "final_lr": last,
     }
 
@@ -87,14 +85,12 @@ class Features(NamedTuple):
     flow: Tensor
     labels: Tensor
 
-    def on(self, device: torch.device) -> "Features":
-        return self
-
 
 class InOrder(list):
     """Batches that are the same in every epoch."""
 
-    batch_sampler = SimpleNamespace(epoch=0)
+    def of_epoch(self, epoch: int) -> "InOrder":
+        return self
 
 
 def gb_estimate(case: Case) -> dict[str, Any]:
@@ -108,9 +104,9 @@ def gb_estimate(case: Case) -> dict[str, Any]:
         for name, starts in rows.items()
     }
     names = ("batch_size", "num_gb_epochs", "learning_rate", "weight_decay", "clip")
-    args, progress = arguments("gb", **{name: c[name] for name in names}), Progress(5)
-    weights = estimated_weights(args, RememberedRun(), model, EstimateBatches(**parts), progress)
-    return {"losses": progress.estimate["losses"], "weights": weights}
+    settings = settings_of("gb", **{name: c[name] for name in names})
+    estimate = estimate_weights(settings, RememberedRun(), model, parts, None)
+    return {"losses": estimate.losses, "weights": estimate.weights}
 
 
 ADAPTERS: dict[str, Callable[[Case], dict[str, Any]]] = {

@@ -1,6 +1,5 @@
 """What each golden component of X-Norm's networks and losses is in this repository."""
 
-from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
@@ -10,16 +9,18 @@ from torch import Tensor, nn
 
 from common.backbones.i3d import I3D, STAGES, Inception, SamePool3d, Unit3D, widths
 from common.backbones.mult_transformer import MultiheadAttention, SinusoidalPositions, TransformerEncoder
+from common.training.step import clipped_step, grad_scaler
 from tests.support.golden_cases import Case
-from xnorm.classifier import Classifier
-from xnorm.exchange_network import POINTS
-from xnorm.gradient_blending import Blended, blending_weights, official_weight
-from xnorm.losses import final_logits, misa_objective, objective
-from xnorm.misa import MisaHead, MisaOutput
-from xnorm.models import build_model
-from xnorm.mult import MultHead
+from xnorm.losses import LossWeights, logits_of
+from xnorm.methods.classifier import Classifier
+from xnorm.methods.exchange_network import POINTS
+from xnorm.methods.gradient_blending import Blended, blending_weights, official_weight
+from xnorm.methods.method import Sizes
+from xnorm.methods.misa import MisaHead, MisaOutput, misa_objective
+from xnorm.methods.mult import MultHead
+from xnorm.models import METHODS, build_model
 from xnorm.norm_exchange import exchange, norm_encoder, parameters
-from xnorm.steps import build_optimizer, update
+from xnorm.recipe import build_optimizer
 
 PAIRS = ("orig", "private", "shared", "recon")
 
@@ -83,19 +84,23 @@ def norm_exchange(case: Case) -> dict[str, Any]:
     return {"y1": y1, "y2": y2, "grad_x1": x1.grad, "grad_x2": x2.grad, **gradients}
 
 
-def arguments(c: dict[str, Any]) -> Namespace:
-    defaults = {"d_1": None, "d_2": None, "weight": 0.5, "narrow": 1}
-    quirks = {"mult_readout": "official", "frozen_bn": "official"}
-    return Namespace(**{**defaults, **c, "quirks": quirks})
+def sizes(c: dict[str, Any]) -> Sizes:
+    fields = {"num_classes": "num_classes", "hidden_size": "hidden", "dropout": "dropout", "weight": "weight"}
+    return Sizes(**{field: c[name] for name, field in fields.items() if name in c})
+
+
+def loss_weights(c: dict[str, Any]) -> LossWeights:
+    fields = {"diff_weight": "diff", "sim_weight": "sim", "recon_weight": "recon", "gb_weights": "heads"}
+    return LossWeights(**{field: c[name] for name, field in fields.items() if c.get(name) is not None})
 
 
 @torch.no_grad()
 def whole_model(case: Case) -> dict[str, Any]:
-    model = case.fill(build_model(arguments(case.config)))
+    model = case.fill(build_model(case.config["fusion"], sizes(case.config)))
     clips, found = repeated(case, "rgb_frames", "flow_frames"), {}
     if case.config["fusion"] == "xnorm":
         for level, point in enumerate(POINTS, start=1):
-            clips = model.exchanged(level, *clips)
+            clips = model.advance(level, *clips)
             found |= {f"rgb_after_{point}": clips[0], f"flow_after_{point}": clips[1]}
         r, f = model.features(*clips)
         return found | {"rgb_features": r, "flow_features": f, "logits": model.classify(r, f)}
@@ -123,7 +128,7 @@ def misa_losses(case: Case) -> dict[str, Any]:
     pred, labels = case.tensors("pred", "labels")
     pairs = [tuple(inputs[f"x_{m}_{name}"] for m in (1, 2)) for name in PAIRS]
     output = MisaOutput(pred.requires_grad_(), *pairs)
-    losses = misa_objective(output, labels, c["diff_weight"], c["sim_weight"], c["recon_weight"])
+    losses = misa_objective(output, labels, loss_weights(c))
     losses.total.backward()
     gradients = {f"grad/{name}": x.grad for name, x in {**inputs, "pred": pred}.items()}
     return {"cls": losses.parts["cross_entropy"], "total": losses.total, **losses.parts, **gradients}
@@ -191,9 +196,8 @@ def without_dropout(model: nn.Module) -> nn.Module:
 def train_step(case: Case) -> dict[str, Any]:
     """Three steps as the training loop does them."""
     c = case.config
-    args = arguments(c)
-    model = without_dropout(case.fill(build_model(args)))
-    optimizer, scaler = build_optimizer(args, model), torch.amp.GradScaler(enabled=False)
+    model = without_dropout(case.fill(build_model(c["fusion"], sizes(c))))
+    optimizer, scaler = build_optimizer(model, c["learning_rate"], c["weight_decay"]), grad_scaler("fp32")
     rgb, flow, labels = case.tensors("rgb_frames", "flow_frames", "labels")
     named = dict(model.named_parameters())
     start = {
@@ -202,8 +206,8 @@ def train_step(case: Case) -> dict[str, Any]:
     found: dict[str, Any] = {}
     steps: dict[str, list[Any]] = {"grad_norm": [], "cross_entropy": []}
     for step in (1, 2, 3):
-        losses = objective(model(rgb, flow), labels, args, c.get("gb_weights"))
-        steps["grad_norm"].append(update(losses.total, optimizer, scaler, args.clip).item())
+        losses = METHODS[c["fusion"]].objective(model(rgb, flow), labels, loss_weights(c))
+        steps["grad_norm"].append(clipped_step(losses.total, optimizer, scaler, c["clip"]).item())
         heads = [value.item() for name, value in losses.parts.items() if name.startswith("cross_entropy")]
         steps["cross_entropy"].append(heads)
         for name in {"diff", "recon", "cmd"} & set(losses.parts):
@@ -215,7 +219,7 @@ def train_step(case: Case) -> dict[str, Any]:
             found |= {f"update{step}/{name}": value for name, value in updates.items()}
     found |= {f"buffer3/{name}": value.clone() for name, value in model.named_buffers()}
     with torch.no_grad():
-        logits = final_logits(model.eval()(rgb, flow))
+        logits = logits_of(model.eval()(rgb, flow))
     return found | {name: np.array(values) for name, values in steps.items()} | {"logits_after_3": logits}
 
 

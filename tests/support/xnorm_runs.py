@@ -1,24 +1,20 @@
-"""Small data, arguments and the shortest command lines of X-Norm, for tests."""
+"""Small data, settings and the shortest command lines of X-Norm, for tests."""
 
-from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from common.datasets.epic_kitchens.standin import write_epic_kitchens
 from common.standins.weights.standin import write_weights
 from tests.support.run_folders import assert_same_checkpoint
-from xnorm.flags import parser, resolve
+from xnorm.flags import Settings, read_flags
 
 NARROW, SIDE, FRAMES = 64, 32, 9
 
 
-def arguments(fusion: str, *flags: str, **given: Any) -> Namespace:
-    """The completed flags of a command line, with these values."""
-    args = resolve(parser().parse_args(["--fusion", fusion, "--gpu", "-1", *flags]))
-    unknown = [name for name in given if not hasattr(args, name)]
-    assert not unknown, f"no such flags: {unknown}"
-    vars(args).update(given)
-    return args
+def settings_of(fusion: str, *flags: str, **changes: Any) -> Settings:
+    """The settings of a command line with these flags; then with these values changed."""
+    return replace(read_flags(["--fusion", fusion, "--gpu", "-1", *flags]), **changes)
 
 
 def write_inputs(folder: Path) -> None:

@@ -8,10 +8,10 @@ from torch import nn
 
 from common.errors import UserError
 from tests.golden_adapters.xnorm_loop import Features, InOrder, LinearHeads
-from tests.support.xnorm_runs import arguments
-from xnorm.blending import EstimateBatches, estimated_weights, held_rows
-from xnorm.gradient_blending import Blended, blending_weights
-from xnorm.progress import Progress
+from tests.support.xnorm_runs import settings_of
+from xnorm.blending import estimate_weights
+from xnorm.data import held_rows
+from xnorm.methods.gradient_blending import Blended, Estimate, blending_weights
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def batches():
     a, b = torch.randn(40, 6, generator=generator), torch.randn(40, 4, generator=generator)
     y = torch.randint(0, 3, (40,), generator=generator)
     rows = [Features(a[i : i + 2], b[i : i + 2], y[i : i + 2]) for i in range(0, 40, 2)]
-    return EstimateBatches(fit=InOrder(rows[2:]), held=InOrder(rows[:2]))
+    return {"fit": InOrder(rows[2:]), "held": InOrder(rows[:2])}
 
 
 @pytest.fixture
@@ -29,10 +29,9 @@ def model():
     return LinearHeads(6, 4, 3)
 
 
-def estimate(run, model, batches, progress=None, *flags, epochs=2):
-    args = arguments("gb", *flags, num_gb_epochs=epochs, learning_rate=0.05, batch_size=2)
-    progress = progress or Progress(5)
-    return estimated_weights(args, run, model, batches, progress), progress
+def estimate(run, model, batches, *flags, start=None):
+    settings = settings_of("gb", *flags, num_gb_epochs=2, learning_rate=0.05, batch_size=2)
+    return estimate_weights(settings, run, model, batches, start)
 
 
 def test_model_itself_is_left_as_it_was(run, model, batches):
@@ -42,8 +41,9 @@ def test_model_itself_is_left_as_it_was(run, model, batches):
 
 
 def test_weights_come_from_the_losses_and_are_told(run, model, batches):
-    weights, progress = estimate(run, model, batches)
-    assert weights == blending_weights(progress.estimate["losses"])
+    found = estimate(run, model, batches)
+    weights = found.weights
+    assert weights == blending_weights(found.losses)
     assert sum(weights) == pytest.approx(1)
     assert run.printed == [
         *("At gb_estimate unimodal 0", "Epoch: 1/2", "Epoch: 2/2"),
@@ -67,40 +67,37 @@ def test_each_head_starts_from_the_same_weights(run, batches):
             logits = self.layer(rgb)
             return Blended(logits, logits, logits)
 
-    _, progress = estimate(run, Shared(), batches)
-    first, second, third = progress.estimate["losses"]
+    first, second, third = estimate(run, Shared(), batches).losses
     assert first == second == third
 
 
 def test_quirk_gb_formula_changes_the_weights(run, model, batches):
-    official, _ = estimate(run, model, batches)
-    paper, progress = estimate(run, model, batches, None, "--quirk", "gb_formula=paper")
-    assert paper == blending_weights(progress.estimate["losses"], progress.estimate["first"])
-    assert paper != pytest.approx(official, rel=1e-3)
+    official = estimate(run, model, batches)
+    paper = estimate(run, model, batches, "--quirk", "gb_formula=paper")
+    assert paper.weights == blending_weights(paper.losses, paper.first)
+    assert paper.weights != pytest.approx(official.weights, rel=1e-3)
 
 
 @pytest.mark.parametrize("formula", ["official", "paper"])
 def test_estimate_goes_on_from_every_checkpoint_as_if_it_had_never_stopped(run, model, batches, formula):
     flags = ("--quirk", f"gb_formula={formula}")
-    whole, progress = estimate(run, model, batches, None, *flags)
+    whole = estimate(run, model, batches, *flags)
     saved = [state for _, state, _ in run.saved]
     assert len(saved) == 3 * 2 + 1
     for state in saved:
-        again = Progress(5, state["ours"])
-        assert again.done == 0
-        weights, _ = estimate(run, model, batches, again, *flags)
-        assert weights == whole
-        assert again.estimate["losses"] == progress.estimate["losses"]
+        assert state["ours"]["epoch"] == 0
+        again = estimate(run, model, batches, *flags, start=state["ours"])
+        assert again.weights == whole.weights
+        assert again.losses == whole.losses
 
 
 def test_given_weights_need_no_estimate(run, model):
-    args = arguments("gb", "--gb-weights", "0.2", "0.5", "0.3")
-    assert estimated_weights(args, run, model, None, Progress(5)) == [0.2, 0.5, 0.3]
+    assert estimate(run, model, {}, "--gb-weights", "0.2", "0.5", "0.3") == Estimate()
     assert run.printed == []
 
 
 def test_other_methods_have_no_weights(run, model):
-    assert estimated_weights(arguments("xnorm"), run, model, None, Progress(5)) is None
+    assert estimate_weights(settings_of("xnorm"), run, model, {}, None) == Estimate()
 
 
 def test_a_tenth_of_the_rows_is_held_and_must_fill_a_batch():

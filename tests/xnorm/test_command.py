@@ -11,12 +11,13 @@ from PIL import Image
 
 from reproductions.report.runs import read_run
 from tests.support.run_folders import checkpoint, facts, finals, metrics
-from tests.support.xnorm_runs import arguments, command, log_lines
+from tests.support.xnorm_runs import command, log_lines, settings_of
 from xnorm.main import main
-from xnorm.models import FUSIONS, build_model
+from xnorm.models import METHODS, build_model
 
 MAIN = Path(__file__).resolve().parents[2] / "xnorm" / "main.py"
 NARROW_FLAGS = ("--narrow", "64", "--hidden_size", "8")
+FUSIONS = tuple(METHODS)
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +68,10 @@ def test_weights_of_the_record_name_both_files(finished):
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_checkpoints_hold_the_published_names_and_the_selected_epoch(finished, fusion):
     best = checkpoint(finished / fusion, "best.pt")
-    args = arguments(fusion, *NARROW_FLAGS, "--batch_size", "6")
-    assert list(best["model"]) == list(build_model(args).state_dict())
+    settings = settings_of(fusion, *NARROW_FLAGS, "--batch_size", "6")
+    assert list(best["model"]) == list(build_model(fusion, settings.sizes).state_dict())
     assert best["epoch"] == finals(finished / fusion)["official"]["epoch"]
-    published = torch.load(finished / "published" / f"{args.name}.pt", weights_only=True)
+    published = torch.load(finished / "published" / f"{settings.name}.pt", weights_only=True)
     assert set(published) == {"model"}
     assert all(torch.equal(published["model"][name], value) for name, value in best["model"].items())
 

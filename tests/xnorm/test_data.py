@@ -1,28 +1,24 @@
-from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from xnorm_runs import settings_of
 
 from common.datasets.epic_kitchens.reader import EpicKitchens, frame_name
 from common.datasets.epic_kitchens.standin import write_epic_kitchens
 from common.errors import UserError
 from common.processes import Processes
 from xnorm import frame_cache
-from xnorm.data import (
-    CSV_ROOT,
-    DrawnBatches,
-    evaluated_rows,
-    evaluation_batches,
-    open_split,
-    streams_of,
-    training_batches,
-)
+from xnorm.data import CSV_ROOT, DrawnBatches, Loading, evaluated_rows, open_split, training_batches
 from xnorm.frame_cache import EnlargedClips
-from xnorm.transforms import scale
+from xnorm.main import open_splits
+from xnorm.models import METHODS
+from xnorm.train import open_batches
+from xnorm.transforms import TrainTransform, scale
 
 CPU = torch.device("cpu")
-QUIRKS = {"crop": "official", "flip_u": "official", "eval_last": "official"}
+QUIRKS = ("crop", "flip_u", "eval_last")
 
 
 @pytest.fixture(scope="module")
@@ -33,43 +29,46 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def flags(folder):
-    def parse(**changes):
-        given = {
-            "csv_root": folder / "csv",
-            "data_root": folder,
-            "num_classes": 8,
-            "num_frames": 3,
-            "fusion": "xnorm",
-            "batch_size": 4,
-            "seed": 0,
-            "max_steps": None,
-            "crop_size": 32,
-            "num_workers": 0,
-            "cache": None,
-            "quirks": QUIRKS | {key: changes.pop(key) for key in list(changes) if key in QUIRKS},
-        }
-        return Namespace(**{**given, **changes})
+def small(folder):
+    """Settings for the small data; quirks are changed by their names."""
 
-    return parse
+    def change(fusion="xnorm", **changes):
+        words = [f"{name}={changes.pop(name)}" for name in list(changes) if name in QUIRKS]
+        given = {"csv_root": folder / "csv", "data_root": folder, "num_frames": 3, "batch_size": 4, "crop_size": 32}
+        given |= {"num_workers": 0, "cache": None}
+        return settings_of(fusion, *(["--quirk", *words] if words else []), **{**given, **changes})
+
+    return change
 
 
-def epoch(args, number=1, procs=None, **options):
-    batches = training_batches(args, open_split(args, "train"), CPU, procs or Processes(), **options)
-    batches.batch_sampler.epoch = number
-    return list(batches)
+def batches_of(settings, split, procs=None):
+    return open_batches(settings, open_splits(settings), CPU, procs or Processes())[split]
 
 
-def evaluated(args, split="test", procs=None):
-    return list(evaluation_batches(args, open_split(args, split), CPU, procs or Processes()))
+def epoch(settings, number=1, procs=None):
+    """The training batches of an epoch, as they come from the loader."""
+    return list(batches_of(settings, "train", procs).of_epoch(number).loader)
+
+
+def ordered_epoch(settings, number=1, shuffle=False):
+    """The same of the rows from the fourth on, and those in order."""
+    loading = Loading(settings.batch_size, 0, None, CPU, Processes())
+    reader, transform = open_splits(settings)["train"], TrainTransform(settings.crop_size)
+    batches = training_batches(reader, transform, loading, settings.seed, rows=range(3, 14), shuffle=shuffle)
+    return list(batches.of_epoch(number).loader)
+
+
+def evaluated(settings, split="val", procs=None):
+    return list(batches_of(settings, split, procs).loader)
 
 
 def equal(one, two):
     return all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-def test_batches_are_bytes_and_are_scaled_on_the_device(flags):
-    batch = epoch(flags())[0]
+def test_batches_are_bytes_and_are_scaled_on_the_device(small):
+    batches = batches_of(small(), "train").of_epoch(1)
+    batch = next(iter(batches.loader))
     assert (batch.rgb.shape, batch.flow.shape) == ((4, 3, 3, 32, 32), (4, 2, 3, 32, 32))
     assert batch.rgb.dtype == batch.flow.dtype == torch.uint8
     assert batch.labels.dtype == torch.int64
@@ -77,70 +76,69 @@ def test_batches_are_bytes_and_are_scaled_on_the_device(flags):
     assert torch.equal(scaled.rgb, scale(batch.rgb))
     assert scaled.flow.dtype == torch.float32
     assert torch.equal(scaled.labels, batch.labels)
+    assert equal(next(iter(batches)), scaled)
 
 
 @pytest.mark.parametrize(("fusion", "streams"), [("rgb", ("rgb",)), ("flow", ("flow",)), ("late", ("rgb", "flow"))])
-def test_streams_that_a_method_does_not_use_are_not_decoded(flags, fusion, streams):
-    assert streams_of(fusion) == streams
-    args = flags(fusion=fusion)
-    for batch in (epoch(args)[0], evaluated(args)[0]):
+def test_streams_that_a_method_does_not_use_are_not_decoded(small, fusion, streams):
+    assert METHODS[fusion].streams == streams
+    settings = small(fusion)
+    for batch in (epoch(settings)[0], evaluated(settings)[0]):
         assert [name for name in ("rgb", "flow") if getattr(batch, name) is not None] == list(streams)
         assert [name for name in ("rgb", "flow") if getattr(batch.on(CPU), name) is not None] == list(streams)
 
 
 @pytest.mark.parametrize("fusion", ["rgb", "flow"])
-def test_a_stream_is_augmented_alike_with_and_without_the_other(flags, fusion):
-    for alone, both in zip(epoch(flags(fusion=fusion)), epoch(flags()), strict=True):
+def test_a_stream_is_augmented_alike_with_and_without_the_other(small, fusion):
+    for alone, both in zip(epoch(small(fusion)), epoch(small()), strict=True):
         assert torch.equal(getattr(alone, fusion), getattr(both, fusion))
 
 
-def test_training_drops_the_last_batch_and_shows_no_row_twice(flags, folder):
-    args = flags()
-    train = open_split(args, "train")
-    batches = training_batches(args, train, CPU, Processes())
-    batches.batch_sampler.epoch = 1
-    draws = [draw.index for batch in batches.batch_sampler for draw in batch]
+def test_training_drops_the_last_batch_and_shows_no_row_twice(small):
+    settings = small()
+    train, batches = open_splits(settings)["train"], batches_of(settings, "train").of_epoch(1)
+    draws = [draw.index for batch in batches.drawn for draw in batch]
     assert (len(train), len(batches), len(draws), len(set(draws))) == (14, 3, 12, 12)
     assert draws != sorted(draws)
 
 
-def test_clips_are_a_function_of_seed_epoch_and_index(flags):
-    first = epoch(flags())
-    assert all(equal(a, b) for a, b in zip(first, epoch(flags()), strict=True))
-    assert not torch.equal(first[0].rgb, epoch(flags(), number=2)[0].rgb)
-    assert not torch.equal(first[0].rgb, epoch(flags(seed=1))[0].rgb)
+def test_clips_are_a_function_of_seed_epoch_and_index(small):
+    first = epoch(small())
+    assert all(equal(a, b) for a, b in zip(first, epoch(small()), strict=True))
+    assert not torch.equal(first[0].rgb, epoch(small(), number=2)[0].rgb)
+    assert not torch.equal(first[0].rgb, epoch(small(seed=1))[0].rgb)
 
 
-def test_workers_do_not_change_the_batches(flags):
-    for alone, shared in zip(epoch(flags()), epoch(flags(num_workers=2)), strict=True):
+def test_workers_do_not_change_the_batches(small):
+    for alone, shared in zip(epoch(small()), epoch(small(num_workers=2)), strict=True):
         assert equal(alone, shared)
 
 
-def test_processes_share_each_batch(flags):
-    whole = epoch(flags())
-    shares = [epoch(flags(), procs=Processes(rank, 2)) for rank in range(2)]
+def test_processes_share_each_batch(small):
+    whole = epoch(small())
+    shares = [epoch(small(), procs=Processes(rank, 2)) for rank in range(2)]
     for number, batch in enumerate(whole):
         for rank, share in enumerate(shares):
             assert equal(share[number], [x[rank::2] for x in batch])
 
 
-def test_augmentation_differs_from_evaluation_and_follows_the_quirks(flags):
-    official = torch.cat([batch.flow for batch in epoch(flags())])
+def test_augmentation_differs_from_evaluation_and_follows_the_quirks(small):
+    official = torch.cat([batch.flow for batch in epoch(small())])
     for quirk, value in (("crop", "shared"), ("flip_u", "fixed")):
-        assert not torch.equal(torch.cat([batch.flow for batch in epoch(flags(**{quirk: value}))]), official)
-    rgb = [torch.cat([batch.rgb for batch in epoch(flags(flip_u=value))]) for value in ("official", "fixed")]
+        assert not torch.equal(torch.cat([batch.flow for batch in epoch(small(**{quirk: value}))]), official)
+    rgb = [torch.cat([batch.rgb for batch in epoch(small(flip_u=value))]) for value in ("official", "fixed")]
     assert torch.equal(*rgb)
 
 
-def test_rows_in_order_are_augmented_too(flags):
-    args = flags()
-    train = open_split(args, "train")
-    batches = epoch(args, rows=range(3, 14), shuffle=False)
+def test_rows_in_order_are_augmented_too(small):
+    settings = small()
+    train = open_splits(settings)["train"]
+    batches = ordered_epoch(settings)
     assert len(batches) == 2
     labels = torch.cat([batch.labels for batch in batches]).tolist()
     assert labels == [segment.verb for segment in train.segments[3:11]]
-    assert not torch.equal(batches[0].rgb, epoch(args, number=2, rows=range(3, 14), shuffle=False)[0].rgb)
-    shuffled = epoch(args, rows=range(3, 14))
+    assert not torch.equal(batches[0].rgb, ordered_epoch(settings, number=2)[0].rgb)
+    shuffled = ordered_epoch(settings, shuffle=True)
     assert torch.cat([batch.labels for batch in shuffled]).tolist() != labels
 
 
@@ -161,47 +159,55 @@ def test_ordered_and_shuffled_passes_end_after_the_limit_and_share_alike(shuffle
     assert len(set(indices[0]) | set(indices[1])) == 12
 
 
-def test_evaluation_is_in_order_and_drops_the_last_batch_as_published(flags):
-    args = flags()
-    test = open_split(args, "test")
-    assert (len(test), evaluated_rows(args, test)) == (7, 4)
-    batches = evaluated(args)
-    assert [segment.verb for segment in test.segments[:4]] == batches[0].labels.tolist()
+def test_evaluation_is_in_order_and_drops_the_last_batch_as_published(small):
+    settings = small()
+    valid = open_splits(settings)["val"]
+    assert (len(valid), evaluated_rows(len(valid), 4, keep_last=False)) == (7, 4)
+    batches = evaluated(settings)
+    assert [segment.verb for segment in valid.segments[:4]] == batches[0].labels.tolist()
     assert len(batches) == 1
-    kept = evaluated(flags(eval_last="kept"))
+    kept = evaluated(small(eval_last="kept"))
     assert [len(batch.labels) for batch in kept] == [4, 3]
     assert torch.equal(kept[0].rgb, batches[0].rgb)
 
 
-def test_processes_evaluate_every_row_once(flags):
+def test_all_rows_of_the_test_set_are_read_whatever_counts_as_published(small):
+    for quirk in ("official", "kept"):
+        batches = evaluated(small(eval_last=quirk), "test")
+        assert [len(batch.labels) for batch in batches] == [4, 3]
+
+
+def test_processes_evaluate_every_row_once(small):
     for quirk, count in (("official", 4), ("kept", 7)):
-        args = flags(eval_last=quirk)
-        batches = [[batch.labels for batch in evaluated(args, procs=Processes(rank, 2))] for rank in range(2)]
+        settings = small(eval_last=quirk)
+        batches = [[batch.labels for batch in evaluated(settings, procs=Processes(rank, 2))] for rank in range(2)]
         assert all(len(labels) <= 2 for share in batches for labels in share)
         shares = [torch.cat(share) for share in batches]
-        whole = torch.cat([batch.labels for batch in evaluated(args)])
+        whole = torch.cat([batch.labels for batch in evaluated(settings)])
         assert len(whole) == count
         for rank, share in enumerate(shares):
             assert torch.equal(share, whole[rank::2])
 
 
-def test_too_few_rows_for_one_batch_are_told(flags):
-    args = flags(batch_size=8)
-    with pytest.raises(UserError, match=r"--batch_size 8 is larger than .*test.csv \(7 segments\).*eval_last=kept"):
-        evaluated(args)
-    assert len(evaluated(flags(batch_size=8, eval_last="kept"))) == 1
+def test_too_few_rows_for_one_batch_are_told(small):
+    for split, evaluate in (("val", False), ("test", True)):
+        settings = small(batch_size=8, evaluate=evaluate)
+        told = rf"--batch_size 8 is larger than .*{split}.csv \(7 segments\).*eval_last=kept"
+        with pytest.raises(UserError, match=told):
+            evaluated(settings, split)
+    assert len(evaluated(small(batch_size=8, eval_last="kept"))) == 1
     with pytest.raises(UserError, match="larger than the training set"):
-        epoch(flags(batch_size=15))
+        epoch(small(batch_size=15, eval_last="kept"))
 
 
-def test_csv_beside_the_frames_is_taken_where_the_default_is_not_there(flags, folder, tmp_path, monkeypatch):
+def test_csv_beside_the_frames_is_taken_where_the_default_is_not_there(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert open_split(flags(csv_root=CSV_ROOT), "val").csv_file == folder / "csv/val.csv"
+    assert open_split(Path(CSV_ROOT), folder, "val", 3, 8).csv_file == folder / "csv/val.csv"
     with pytest.raises(UserError, match="no such csv file"):
-        open_split(flags(csv_root="elsewhere"), "val")
+        open_split(Path("elsewhere"), folder, "val", 3, 8)
     (tmp_path / CSV_ROOT).mkdir(parents=True)
     with pytest.raises(UserError, match="no such csv file"):
-        open_split(flags(csv_root=CSV_ROOT), "val")
+        open_split(Path(CSV_ROOT), folder, "val", 3, 8)
 
 
 def reader(folder, **options):
@@ -218,11 +224,11 @@ def test_cached_clips_are_those_without_a_cache(folder, tmp_path, crop):
                 np.testing.assert_array_equal(cached[index][key], clip)
 
 
-def test_cached_batches_are_those_without_a_cache(flags, tmp_path):
+def test_cached_batches_are_those_without_a_cache(small, tmp_path):
     for workers in (2, 0):
-        args = flags(cache=tmp_path, num_workers=workers)
-        assert all(equal(a, b) for a, b in zip(epoch(args), epoch(flags()), strict=True))
-        assert all(equal(a, b) for a, b in zip(evaluated(args), evaluated(flags()), strict=True))
+        settings = small(cache=tmp_path, num_workers=workers)
+        assert all(equal(a, b) for a, b in zip(epoch(settings), epoch(small()), strict=True))
+        assert all(equal(a, b) for a, b in zip(evaluated(settings), evaluated(small()), strict=True))
     assert not list(tmp_path.rglob("*.tmp"))
 
 

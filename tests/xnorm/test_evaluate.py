@@ -7,12 +7,14 @@ from torch import nn
 
 from common.metrics.classification import classification_scores
 from tests.golden_adapters.xnorm_loop import Features, LinearHeads
-from tests.support.xnorm_runs import arguments
-from xnorm.evaluate import TestSet as Rows
-from xnorm.evaluate import logits_and_labels, on_device
-from xnorm.evaluate import test as run_test
+from tests.support.xnorm_runs import settings_of
+from xnorm import final
+from xnorm.data import Batch
+from xnorm.evaluate import evaluate
+from xnorm.transforms import scale
 
-NAMES = ["a", "b", "c"]
+NAMES = ["0", "1", "2"]
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def in_batches(rows, size=4):
 
 
 def test_logits_are_those_of_all_rows_in_order_from_the_joint_head(run, model, rows):
-    logits, labels = logits_and_labels(arguments("gb"), run, model, in_batches(rows))
+    logits, labels = evaluate(model, in_batches(rows), run)
     with torch.no_grad():
         torch.testing.assert_close(logits, model(*rows[:2]).joint)
     assert torch.equal(labels, rows[2])
@@ -44,8 +46,8 @@ def test_logits_are_those_of_all_rows_in_order_from_the_joint_head(run, model, r
 
 
 def test_official_drops_the_last_rows_and_clean_keeps_them(run, model, rows):
-    args, test_set = arguments("gb", batch_size=4), Rows(in_batches(rows), 8, NAMES)
-    logits, labels = run_test(args, run, model, test_set, 3)
+    final.test(settings_of("gb", batch_size=4, num_classes=3), run, model, in_batches(rows), 3)
+    logits, labels = evaluate(model, in_batches(rows), run)
     official, clean = run.recorded
     assert (official["protocol"], official["rows"], clean["protocol"], clean["rows"]) == ("official", 8, "clean", 11)
     assert official["loss"] == classification_scores(logits[:8], labels[:8], NAMES)["loss"]
@@ -56,20 +58,19 @@ def test_official_drops_the_last_rows_and_clean_keeps_them(run, model, rows):
 
 
 def test_evaluation_of_a_checkpoint_has_one_protocol(run, model, rows):
-    args = arguments("gb", "--evaluate", "--resume", "some.pt")
-    run_test(args, run, model, Rows(in_batches(rows), 8, NAMES), 0)
-    assert [entry["protocol"] for entry in run.recorded] == ["checkpoint"]
+    final.test_saved(settings_of("gb", batch_size=4, num_classes=3), run, model, in_batches(rows))
+    assert [(entry["protocol"], entry["rows"]) for entry in run.recorded] == [("checkpoint", 8)]
     assert run.printed[-1].startswith("test  checkpoint  acc ")
 
 
 def test_channels_last_changes_the_layout_alone(run):
-    clips = torch.randn(2, 3, 4, 5, 5)
-    batch = Features(clips, None, torch.zeros(2, dtype=torch.int64))
-    moved = on_device(arguments("rgb", "--channels-last"), run.device, batch)
-    assert torch.equal(moved.rgb, clips)
+    clips = torch.randint(0, 256, (2, 3, 4, 5, 5), dtype=torch.uint8)
+    batch = Batch(clips, None, torch.zeros(2, dtype=torch.int64))
+    moved = batch.on(run.device, channels_last=True)
+    assert torch.equal(moved.rgb, scale(clips))
     assert moved.rgb.is_contiguous(memory_format=torch.channels_last_3d)
     assert moved.flow is None
-    assert on_device(arguments("rgb"), run.device, batch) is batch
+    assert batch.on(run.device).rgb.is_contiguous()
 
 
 def test_norms_use_their_stored_statistics(run, rows):
@@ -81,5 +82,5 @@ def test_norms_use_their_stored_statistics(run, rows):
         def forward(self, rgb, flow):
             return self.norm(rgb)
 
-    logits, _ = logits_and_labels(arguments("rgb"), run, Norm().train(), in_batches(rows))
+    logits, _ = evaluate(Norm().train(), in_batches(rows), run)
     torch.testing.assert_close(logits, rows[0] / np.sqrt(1 + 1e-5), rtol=1e-5, atol=1e-6)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from common.processes import Processes
-from tests.support.xnorm_runs import arguments
+from tests.support.xnorm_runs import settings_of
 from xnorm.exchange_statistics import ExchangeStatistics, encoders_of
 from xnorm.models import build_model
 
@@ -34,9 +34,9 @@ def test_nothing_is_watched_behind_the_block():
 
 
 def test_names_say_which_stream_is_modulated():
-    model = build_model(arguments("xnorm", "--narrow", "64"))
+    model = build_model("xnorm", settings_of("xnorm", "--narrow", "64").sizes)
     found = encoders_of(model)
     assert set(found) == {f"{stream}_l{level}" for stream in ("rgb", "flow") for level in (1, 2, 3)}
     assert found["rgb_l2"] is model.rgb2flow_l2
     assert found["flow_l3"] is model.flow2rgb_l3
-    assert encoders_of(build_model(arguments("late", "--narrow", "64"))) == {}
+    assert encoders_of(build_model("late", settings_of("late", "--narrow", "64").sizes)) == {}

@@ -1,26 +1,22 @@
 """The objectives: terms by loops and by definition, their weights, and gradients where moments are equal."""
 
-from argparse import Namespace
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from xnorm.gradient_blending import Blended
-from xnorm.losses import (
-    blended_objective,
+from xnorm.losses import LossWeights, cross_entropy, logits_objective, logits_of
+from xnorm.methods.gradient_blending import Blended, blended_objective
+from xnorm.methods.misa import (
+    MisaOutput,
     central_moment_discrepancy,
-    cross_entropy,
     difference_loss,
-    final_logits,
     misa_objective,
-    objective,
     reconstruction_loss,
     squared_correlation,
 )
-from xnorm.misa import MisaOutput
+from xnorm.models import METHODS
 
-ARGS = Namespace(diff_weight=0.3, sim_weight=1.0, recon_weight=1.0)
+WEIGHTS = LossWeights(diff=0.3, sim=1.0, recon=1.0)
 LABELS = torch.tensor([0, 2, 1, 2])
 
 
@@ -37,43 +33,46 @@ def misa_output(seed=0):
 
 def test_one_head_has_the_cross_entropy():
     (logits,) = draw(1, (4, 3))
-    found = objective(logits, LABELS, ARGS)
+    found = logits_objective(logits, LABELS, WEIGHTS)
     torch.testing.assert_close(found.total, F.cross_entropy(logits, LABELS))
     assert list(found.parts) == ["cross_entropy"]
-    assert final_logits(logits) is logits
+    assert logits_of(logits) is logits
 
 
 def test_three_heads_are_blended_in_the_order_rgb_flow_joint():
     output = Blended(*draw(3, (4, 3)))
-    found = objective(output, LABELS, ARGS, (0.2, 0.5, 0.3))
+    found = blended_objective(output, LABELS, LossWeights(heads=(0.2, 0.5, 0.3)))
     rgb, flow, joint = (F.cross_entropy(logits, LABELS) for logits in output)
     torch.testing.assert_close(found.total, 0.2 * rgb + 0.5 * flow + 0.3 * joint)
     assert found.parts == {"cross_entropy_rgb": rgb, "cross_entropy_flow": flow, "cross_entropy": joint}
-    assert final_logits(output) is output.joint
-    assert blended_objective(output, LABELS, (0, 1, 0)).total == flow
+    assert logits_of(output) is output.joint
+    assert blended_objective(output, LABELS, LossWeights(heads=(0, 1, 0))).total == flow
+
+
+def test_each_method_has_its_own_objective():
+    own = {name: method.objective for name, method in METHODS.items() if method.objective is not logits_objective}
+    assert own == {"misa": misa_objective, "gb": blended_objective}
 
 
 def test_three_heads_without_weights_are_refused():
-    with pytest.raises(ValueError, match="three heads: expected gb_weights"):
-        objective(Blended(*draw(3, (4, 3))), LABELS, ARGS)
+    with pytest.raises(ValueError, match="three heads: expected a weight for each, found 0"):
+        blended_objective(Blended(*draw(3, (4, 3))), LABELS, WEIGHTS)
 
 
 @pytest.mark.parametrize(("diff", "sim", "recon"), [(0.3, 1.0, 1.0), (2.0, 0.0, 0.5), (0.0, 3.0, 0.0)])
 def test_terms_of_misa_are_weighed_by_their_flags(diff, sim, recon):
     output = misa_output()
-    found = misa_objective(output, LABELS, diff, sim, recon)
+    found = misa_objective(output, LABELS, LossWeights(diff=diff, sim=sim, recon=recon))
     parts = found.parts
     expected = parts["cross_entropy"] + diff * parts["diff"] + sim * parts["cmd"] + recon * parts["recon"]
     torch.testing.assert_close(found.total, expected)
-    same = objective(output, LABELS, Namespace(diff_weight=diff, sim_weight=sim, recon_weight=recon))
-    assert same.total == found.total
     assert not any(part.requires_grad for part in parts.values())
-    assert final_logits(output) is output.logits
+    assert logits_of(output) is output.logits
 
 
 def test_terms_of_misa_are_taken_between_the_right_parts():
     output = misa_output()
-    parts = misa_objective(output, LABELS, 0.3, 1.0, 1.0).parts
+    parts = misa_objective(output, LABELS, WEIGHTS).parts
     (p1, p2), (s1, s2), (o1, o2), (r1, r2) = output.private, output.shared, output.orig, output.recon
     expected = {
         "cross_entropy": F.cross_entropy(output.logits, LABELS),
@@ -163,7 +162,7 @@ def test_single_samples_are_drawn_together_by_their_means_alone():
 def test_whole_objective_of_a_single_sample_is_finite_with_its_gradients():
     output = misa_output()
     single = MisaOutput(output.logits[:1], *((one[:1], other[:1]) for one, other in output[1:]))
-    misa_objective(single, LABELS[:1], 0.3, 1.0, 1.0).total.backward()
+    misa_objective(single, LABELS[:1], WEIGHTS).total.backward()
     assert all(part.grad.isfinite().all() for pair in output[1:] for part in pair)
 
 
@@ -171,7 +170,7 @@ def test_whole_objective_of_a_single_sample_is_finite_with_its_gradients():
 def test_half_precision_outputs_have_losses_in_float32(dtype):
     output = misa_output()
     small = MisaOutput(output.logits.to(dtype), *((a.to(dtype), b.to(dtype)) for a, b in output[1:]))
-    found = misa_objective(small, LABELS, 0.3, 1.0, 1.0)
+    found = misa_objective(small, LABELS, WEIGHTS)
     assert found.total.dtype == torch.float32
-    torch.testing.assert_close(found.total, misa_objective(output, LABELS, 0.3, 1.0, 1.0).total, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(found.total, misa_objective(output, LABELS, WEIGHTS).total, rtol=0.05, atol=0.05)
     assert cross_entropy(small.logits, LABELS).dtype == torch.float32

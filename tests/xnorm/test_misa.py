@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from xnorm.misa import Misa, MisaHead
+from xnorm.methods.misa import Misa, MisaHead
 
 D, HIDDEN = 6, 8
 

@@ -1,18 +1,21 @@
 """The eight networks: published entries, equal draws, what each output is made of, dropout, sizes, and their start."""
 
-from argparse import Namespace
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from xnorm_runs import settings_of
 
 from common.backbones.i3d import I3D
 from common.errors import UserError
 from common.standins.weights.standin import write_weights
-from xnorm.classifier import Classifier
-from xnorm.encoders import head_features
-from xnorm.exchange_network import POINTS
-from xnorm.gradient_blending import (
+from xnorm.checkpoints import MADE_BY, load_model
+from xnorm.losses import logits_of
+from xnorm.methods.classifier import Classifier
+from xnorm.methods.encoders import head_features, map_width
+from xnorm.methods.exchange_network import POINTS
+from xnorm.methods.gradient_blending import (
     PUBLISHED_WEIGHTS,
     Blended,
     GradientBlending,
@@ -20,22 +23,18 @@ from xnorm.gradient_blending import (
     official_weight,
     paper_weight,
 )
-from xnorm.losses import final_logits
-from xnorm.models import FUSIONS, build_model, check_clip_size, last_width, start_from_kinetics
+from xnorm.methods.method import Sizes
+from xnorm.models import METHODS, build_model, check_clip_size, start_from_kinetics
 from xnorm.norm_exchange import NormExchange
 
+FUSIONS = tuple(METHODS)
 NARROW, HIDDEN = 16, 12
-
-
-def settings(fusion, **changes):
-    given = {"num_classes": 8, "hidden_size": HIDDEN, "dropout": 0.1, "weight": 0.5, "narrow": NARROW}
-    quirks = {"mult_readout": "official", "frozen_bn": "official"}
-    return Namespace(**{"fusion": fusion, **given, "d_1": None, "d_2": None, "quirks": quirks, **changes})
+SMALL = Sizes(hidden=HIDDEN, narrow=NARROW)
 
 
 def build(fusion, seed=0, **changes):
     torch.manual_seed(seed)
-    return build_model(settings(fusion, **changes))
+    return build_model(fusion, replace(SMALL, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +76,7 @@ def weights(tmp_path_factory):
 )
 def test_full_network_has_the_published_entries(fusion, entries, parameters, trainable, tensors, modules):
     with torch.device("meta"):
-        model = build_model(settings(fusion, narrow=1, hidden_size=128, d_1=1024, d_2=1024))
+        model = build_model(fusion, Sizes())
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     assert len(model.state_dict()) == entries
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
@@ -110,17 +109,17 @@ def test_networks_are_drawn_module_after_module():
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_every_method_takes_both_clips_and_gives_logits(fusion, clips):
     model = build(fusion).eval()
-    assert final_logits(model(*clips)).shape == (2, 8)
-    assert final_logits(build(fusion, num_classes=3).eval()(*clips)).shape == (2, 3)
+    assert logits_of(model(*clips)).shape == (2, 8)
+    assert logits_of(build(fusion, num_classes=3).eval()(*clips)).shape == (2, 3)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_bf16_gives_nearly_the_logits_of_fp32(fusion, clips):
     model = build(fusion).eval()
-    expected = final_logits(model(*clips))
+    expected = logits_of(model(*clips))
     with torch.autocast("cpu", torch.bfloat16):
-        found = final_logits(model(*clips)).float()
+        found = logits_of(model(*clips)).float()
     torch.testing.assert_close(found, expected, rtol=0.05, atol=0.05)
 
 
@@ -156,7 +155,7 @@ def test_early_and_blended_fusion_join_rgb_before_flow(clips):
     for model in (early, blending):
         features = [head_features(model.rgb_enc(clips[0])), head_features(model.flow_enc(clips[1]))]
         joint = model.out(torch.cat(features, dim=1))
-        torch.testing.assert_close(final_logits(model(*clips)), joint)
+        torch.testing.assert_close(logits_of(model(*clips)), joint)
     output = blending(*clips)
     torch.testing.assert_close(output.rgb, blending.rgb_out(features[0]))
     torch.testing.assert_close(output.flow, blending.flow_out(features[1]))
@@ -173,7 +172,7 @@ def test_streams_exchange_at_three_depths_by_the_crosswise_names(clips):
         module.second_to_first = getattr(model, f"rgb2flow_l{level}")
         module.first_to_second = getattr(model, f"flow2rgb_l{level}")
         expected = module(*plain)
-        rgb, flow = model.exchanged(level, rgb, flow)
+        rgb, flow = model.advance(level, rgb, flow)
         torch.testing.assert_close(rgb, expected[0])
         torch.testing.assert_close(flow, expected[1])
         before = point
@@ -228,15 +227,15 @@ def test_dropout_reaches_the_heads_of_the_encoders_and_the_classifiers():
 
 def test_unknown_method_is_named():
     with pytest.raises(UserError, match="--fusion tfn: no such method; expected one of rgb, flow, early"):
-        build_model(settings("tfn"))
+        build_model("tfn", SMALL)
 
 
 @pytest.mark.parametrize("fusion", ["misa", "mult"])
 def test_widths_other_than_the_encoders_are_refused(fusion):
     with pytest.raises(UserError, match="--d_2 512: expected 64, the width of the encoders' last map"):
-        build_model(settings(fusion, d_2=512))
-    assert (last_width(1), last_width(NARROW)) == (1024, 64)
-    build_model(settings(fusion, d_1=64))
+        settings_of(fusion, "--narrow", str(NARROW), "--d_2", "512")
+    assert (map_width(1), map_width(NARROW)) == (1024, 64)
+    settings_of(fusion, "--narrow", str(NARROW), "--d_1", "64")
 
 
 def test_clip_sizes_that_a_method_cannot_take_are_refused(clips):
@@ -256,14 +255,14 @@ def test_clip_sizes_that_a_method_cannot_take_are_refused(clips):
 def test_frozen_methods_take_long_clips(clips):
     for fusion in ("misa", "mult"):
         output = build(fusion).eval()(*(torch.zeros(1, channels, 17, 40, 24) for channels in (3, 2)))
-        assert final_logits(output).shape == (1, 8)
+        assert logits_of(output).shape == (1, 8)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_networks_start_from_the_i3d_files(fusion, weights):
     model = build(fusion)
     heads = {name: value.clone() for name, value in model.state_dict().items() if ".logits." in name}
-    facts = start_from_kinetics(model, weights)
+    facts = start_from_kinetics(model, weights, said_to_be_published=True)
     streams = [stream for stream in ("rgb", "flow") if hasattr(model, f"{stream}_enc")]
     for stream in streams:
         stored = torch.load(weights / f"{stream}_imagenet.pt", weights_only=True)
@@ -276,7 +275,7 @@ def test_networks_start_from_the_i3d_files(fusion, weights):
         s in streams for s in ("rgb", "flow")
     ]
     assert len(facts["sha256"].split(", ")) == len(streams)
-    assert (facts["published"], facts["standin"]) == (False, True)
+    assert (facts["published"], facts["published_by"], facts["standin"]) == (False, None, True)
 
 
 def test_missing_file_is_named_before_anything_is_loaded(weights, tmp_path):
@@ -284,14 +283,30 @@ def test_missing_file_is_named_before_anything_is_loaded(weights, tmp_path):
     model = build("late")
     before = model.rgb_enc.Conv3d_1a_7x7.conv3d.weight.clone()
     with pytest.raises(UserError, match=r"flow_imagenet.pt"):
-        start_from_kinetics(model, tmp_path)
+        start_from_kinetics(model, tmp_path, said_to_be_published=False)
     assert torch.equal(model.rgb_enc.Conv3d_1a_7x7.conv3d.weight, before)
-    assert start_from_kinetics(build("rgb"), tmp_path)["standin"] is False  # no standin.json beside this copy
+    facts = start_from_kinetics(build("rgb"), tmp_path, said_to_be_published=False)
+    assert facts["standin"] is False  # no standin.json beside this copy
 
 
-def test_narrow_files_never_count_as_published(weights, tmp_path):
+@pytest.mark.parametrize(("said", "published", "by"), [(False, False, None), (True, True, "user")])
+def test_files_of_unknown_hash_are_published_only_by_the_users_word(weights, tmp_path, said, published, by):
     (tmp_path / "rgb_imagenet.pt").write_bytes((weights / "rgb_imagenet.pt").read_bytes())
-    assert start_from_kinetics(build("rgb"), tmp_path)["published"] is False
+    facts = start_from_kinetics(build("rgb"), tmp_path, said_to_be_published=said)
+    assert (facts["published"], facts["published_by"]) == (published, by)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "said", "published", "by"),
+    [("", False, False, None), ("", True, True, "user"), (MADE_BY, True, False, None)],
+    ids=["unknown", "user's word", "ours"],
+)
+def test_checkpoint_is_published_only_by_the_users_word_and_never_if_it_is_ours(tmp_path, made_by, said, published, by):
+    model = build("rgb")
+    torch.save({"model": model.state_dict(), "made_by": made_by}, tmp_path / "saved.pt")
+    start, facts = load_model(model, tmp_path / "saved.pt", "", said_to_be_published=said)
+    assert (start, facts["ours"]) == (None, made_by == MADE_BY)
+    assert (facts["published"], facts["published_by"]) == (published, by)
 
 
 def test_official_blending_weights_follow_the_loss_over_the_squared_gap():

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from common.backbones.mult_transformer import TransformerEncoderLayer
-from xnorm.mult import LAYERS, Mult, MultHead
+from xnorm.methods.mult import LAYERS, Mult, MultHead
 
 D = 10
 

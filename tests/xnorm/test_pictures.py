@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from xnorm import pictures
-from xnorm.pictures import write_confusion, write_curves, write_exchange
+from xnorm.pictures import draw_confusion, draw_curves, draw_exchange
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def lines(axes):
 
 def test_curves_have_losses_scores_and_the_tested_epoch(run, figures):
     remember(run)
-    write_curves(run, selected=2)
+    draw_curves(run, selected=2)
     left, right = figures["curves"].axes
     assert lines(left) == {"training (all terms)": [4.0, 2.0, 4 / 3], "validation": [3.0, 1.5, 1.0]}
     assert lines(right) == {"accuracy (%)": [10.0, 20.0, 30.0], "macro F1 (%)": [9.0, 18.0, 27.0]}
@@ -38,7 +38,7 @@ def test_curves_have_losses_scores_and_the_tested_epoch(run, figures):
 
 def test_confusion_has_counts_in_the_cells_and_shares_as_colours(run, figures):
     logits = torch.eye(3)[[0, 0, 1, 1, 1]]
-    write_confusion(run, logits, torch.tensor([0, 0, 0, 1, 1]), ["a", "b", "c"])
+    draw_confusion(run, logits, torch.tensor([0, 0, 0, 1, 1]), ["a", "b", "c"])
     axes = figures["confusion"].axes[0]
     assert [text.get_text() for text in axes.texts] == ["2", "1", "0", "0", "2", "0", "0", "0", "0"]
     np.testing.assert_allclose(axes.images[0].get_array(), [[2 / 3, 1 / 3, 0], [0, 1, 0], [0, 0, 0]])
@@ -48,7 +48,7 @@ def test_confusion_has_counts_in_the_cells_and_shares_as_colours(run, figures):
 def test_exchange_has_a_line_for_each_stream_and_place(run, figures):
     for epoch in (1, 2):
         run.record(epoch, "exchange", gamma_rgb_l1=0.5 * epoch, gamma_flow_l1=1.0, beta_rgb_l1=2.0, beta_flow_l1=3.0)
-    write_exchange(run)
+    draw_exchange(run)
     left, right = figures["exchange"].axes
     assert lines(left) == {"into rgb, 1": [0.5, 1.0], "into flow, 1": [1.0, 1.0]}
     assert lines(right) == {"into rgb, 1": [2.0, 2.0], "into flow, 1": [3.0, 3.0]}
@@ -56,5 +56,5 @@ def test_exchange_has_a_line_for_each_stream_and_place(run, figures):
 
 def test_no_exchange_no_picture(run, figures):
     remember(run)
-    write_exchange(run)
+    draw_exchange(run)
     assert figures == {}

@@ -9,9 +9,9 @@ import torch
 from common.errors import UserError
 from common.processes import Processes
 from tests.support.run_folders import facts, finals, metrics
-from tests.support.xnorm_runs import FRAMES, SIDE, arguments, command, log_lines
-from xnorm.data import open_split, training_batches
-from xnorm.main import main
+from tests.support.xnorm_runs import FRAMES, SIDE, command, log_lines, settings_of
+from xnorm.main import main, open_splits
+from xnorm.train import open_batches
 
 
 def torchrun(argv, cwd):
@@ -58,6 +58,7 @@ def test_one_process_gives_the_same_scores_on_the_same_weights(inputs, trained, 
 
 
 def test_batch_that_cannot_be_shared_is_refused(inputs):
-    args = arguments("mult", data_root=inputs / "kitchens", batch_size=3, num_frames=FRAMES, crop_size=SIDE)
+    changes = {"data_root": inputs / "kitchens", "batch_size": 3, "num_frames": FRAMES, "crop_size": SIDE}
+    settings = settings_of("mult", **changes)
     with pytest.raises(UserError, match="3 cannot be shared by 2 processes: take a multiple"):
-        training_batches(args, open_split(args, "train"), torch.device("cpu"), Processes(0, 2))
+        open_batches(settings, open_splits(settings), torch.device("cpu"), Processes(0, 2))

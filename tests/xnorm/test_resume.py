@@ -9,7 +9,7 @@ import pytest
 from common.errors import UserError
 from tests.support.run_folders import checkpoint, facts
 from tests.support.xnorm_runs import assert_same_run, command
-from xnorm import steps
+from xnorm import train
 from xnorm.main import main
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -25,16 +25,16 @@ class KilledError(Exception):
 
 
 def run_killed_at(monkeypatch, step, argv):
-    """Run the command, whose step-th update (from 0) raises."""
-    numbers, update = iter(range(10**6)), steps.update
+    """Run the command, whose step-th step (from 0) raises."""
+    numbers, clipped_step = iter(range(10**6)), train.clipped_step
 
     def counted(*args):
         if next(numbers) == step:
             raise KilledError
-        return update(*args)
+        return clipped_step(*args)
 
     with monkeypatch.context() as patched:
-        patched.setattr(steps, "update", counted)
+        patched.setattr(train, "clipped_step", counted)
         with pytest.raises(KilledError):
             main(argv)
 

@@ -8,7 +8,7 @@ from xnorm.transforms import (
     TrainTransform,
     center_crop,
     enlarge,
-    mirrored,
+    mirror,
     random_crop,
     random_flip,
     scale,
@@ -168,8 +168,8 @@ def test_fixed_flip_turns_the_horizontal_motion_round_and_nothing_else(shared):
 
 def test_mirroring_twice_is_nothing():
     flow = clip(channels=2)
-    np.testing.assert_array_equal(mirrored(mirrored(flow, negate_u=True), negate_u=True), flow)
-    np.testing.assert_array_equal(mirrored(flow, negate_u=True)[0, 0, 0], [255 - flow[0, 0, -1, 0], flow[0, 0, -1, 1]])
+    np.testing.assert_array_equal(mirror(mirror(flow, negate_u=True), negate_u=True), flow)
+    np.testing.assert_array_equal(mirror(flow, negate_u=True)[0, 0, 0], [255 - flow[0, 0, -1, 0], flow[0, 0, -1, 1]])
 
 
 def test_numbers_of_python_and_numpy_are_asked_for_alike():

@@ -16,10 +16,11 @@ from tests.support.emotion_runs import command
 from tests.support.run_folders import checkpoint, facts, finals, metrics
 from tests.support.xnorm_runs import assert_same_run, log_lines
 from xnorm.emotion import train
-from xnorm.emotion.flags import FUSIONS, parser, resolve
+from xnorm.emotion.flags import read_flags
 from xnorm.emotion.main import main
+from xnorm.emotion.model import FUSIONS
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
@@ -99,8 +100,9 @@ def test_tokens_are_read_by_a_bert(spoken, tmp_path):
     with pytest.raises(UserError, match=r"train\.npz: holds text_tokens: name a BERT with --bert DIR"):
         main(command(data, tmp_path / "run", "early"))
     bert = str(tmp_path / "weights" / "bert-base-uncased")
-    main(command(data, tmp_path / "run", "early", "--bert", bert))
+    main(command(data, tmp_path / "run", "early", "--bert", bert, "--weights-are-published"))
     assert (facts(tmp_path / "run")["state"], facts(tmp_path / "run")["weights"]["standin"]) == ("finished", True)
+    assert facts(tmp_path / "run")["weights"]["published"] is False  # a stand-in, whatever the user says
     with pytest.raises(UserError, match=r"train\.npz: holds text: --bert has nothing to read"):
         main(command(spoken, tmp_path / "other", "early", "--bert", bert))
 
@@ -118,7 +120,7 @@ def test_tokens_are_read_by_a_bert(spoken, tmp_path):
 )
 def test_what_is_refused(flags, message):
     with pytest.raises(UserError) as caught:
-        resolve(parser().parse_args(flags))
+        read_flags(flags)
     assert str(caught.value).startswith(message)
 
 

@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from xnorm.emotion.flags import FUSIONS, parser, resolve
-from xnorm.emotion.model import build_model, mean_over_steps, sinusoids
+from xnorm.emotion.flags import read_flags
+from xnorm.emotion.model import FUSIONS, build_model, mean_over_steps, sinusoids
 
 
 def built(fusion, *flags, seed=0):
     args = ["--fusion", fusion, "--width", "8", "--heads", "2", "--layers", "3", "--exchange", "0", "2"]
     torch.manual_seed(seed)
-    return build_model(resolve(parser().parse_args([*args, "--hidden_size", "8", *flags])), (5, 4), 3).eval()
+    settings = read_flags([*args, "--hidden_size", "8", *flags])
+    return build_model(fusion, settings.sizes, (5, 4), 3).eval()
 
 
 @pytest.fixture

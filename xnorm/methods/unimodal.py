@@ -1,9 +1,12 @@
 """One stream alone: I3D and a classifier (methods `rgb` and `flow`)."""
 
+from functools import partial
+
 from torch import Tensor, nn
 
-from xnorm.classifier import Classifier
-from xnorm.encoders import head_encoder, head_features
+from xnorm.methods.classifier import Classifier
+from xnorm.methods.encoders import head_encoder, head_features
+from xnorm.methods.method import Method, Sizes
 
 
 class Unimodal(nn.Module):
@@ -21,3 +24,12 @@ class Unimodal(nn.Module):
         """rgb (B, 3, T, H, W), flow (B, 2, T, H, W) -> logits (B, num_classes)."""
         encoder, classifier = getattr(self, f"{self.stream}_enc"), getattr(self, f"{self.stream}_out")
         return classifier(head_features(encoder(rgb if self.stream == "rgb" else flow)))
+
+
+def build_unimodal(stream: str, sizes: Sizes) -> Unimodal:
+    """The network of the stream "rgb" or "flow"."""
+    return Unimodal(stream, sizes.num_classes, sizes.hidden, sizes.dropout, sizes.narrow)
+
+
+RGB = Method(build=partial(build_unimodal, "rgb"), streams=("rgb",))
+FLOW = Method(build=partial(build_unimodal, "flow"), streams=("flow",))

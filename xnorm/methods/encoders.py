@@ -5,10 +5,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from common.backbones.i3d import I3D
+from common.backbones.i3d import I3D, LAST, widths
 from common.backbones.i3d_weights import CHANNELS
 
 FROZEN_BN = ("official", "eval")
+
+
+def map_width(narrow: int = 1) -> int:
+    """Channels of the encoders' last map: 1024 in the published network."""
+    return widths(narrow)[LAST]
 
 
 def head_encoder(stream: str, hidden: int, dropout: float, narrow: int = 1) -> I3D:
@@ -40,9 +45,11 @@ class FrozenEncoders(nn.Module):
     """
 
     streams: ClassVar[tuple[str, str]] = ("rgb", "flow")
+    rgb_enc: I3D
+    flow_enc: I3D
 
     def add_encoders(self, narrow: int, frozen_bn: str) -> None:
-        """rgb_enc and flow_enc, behind what is there. Raises ValueError for another `frozen_bn`."""
+        """Add rgb_enc and flow_enc after what is there. Raises ValueError for another `frozen_bn`."""
         if frozen_bn not in FROZEN_BN:
             raise ValueError(f"frozen_bn {frozen_bn!r}: expected one of {', '.join(FROZEN_BN)}")
         for stream in self.streams:

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from xnorm.classifier import Classifier
-from xnorm.encoders import head_encoder, head_features
+from xnorm.methods.classifier import Classifier
+from xnorm.methods.encoders import head_encoder, head_features
+from xnorm.methods.method import Method
 
 
 class Early(nn.Module):
@@ -19,3 +20,6 @@ class Early(nn.Module):
     def forward(self, rgb: Tensor, flow: Tensor) -> Tensor:
         """rgb (B, 3, T, H, W), flow (B, 2, T, H, W) -> logits (B, num_classes)."""
         return self.out(torch.cat([head_features(self.rgb_enc(rgb)), head_features(self.flow_enc(flow))], dim=1))
+
+
+EARLY = Method(build=lambda sizes: Early(sizes.num_classes, sizes.hidden, sizes.dropout, sizes.narrow))

@@ -7,14 +7,17 @@ trained on, L_t, and on others, L_v, decide its weight:
     paper      w_k ~ G / O^2      with the gain G = L_v(start) - L_v(end) and the growth O of the gap L_v - L_t
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from xnorm.classifier import Classifier
-from xnorm.encoders import head_encoder, head_features
+from xnorm.losses import Losses, LossWeights, cross_entropy
+from xnorm.methods.classifier import Classifier
+from xnorm.methods.encoders import head_encoder, head_features
+from xnorm.methods.method import Method
 
 HEADS = ("rgb", "flow", "joint")
 SMALLEST_GAP = 1e-4
@@ -28,6 +31,11 @@ class Blended(NamedTuple):
     rgb: Tensor
     flow: Tensor
     joint: Tensor
+
+    @property
+    def logits(self) -> Tensor:
+        """Those that are evaluated."""
+        return self.joint
 
 
 class GradientBlending(nn.Module):
@@ -45,6 +53,41 @@ class GradientBlending(nn.Module):
         """rgb (B, 3, T, H, W), flow (B, 2, T, H, W) -> the logits of the three heads."""
         r, f = head_features(self.rgb_enc(rgb)), head_features(self.flow_enc(flow))
         return Blended(self.rgb_out(r), self.flow_out(f), self.out(torch.cat([r, f], dim=1)))
+
+
+def blended_objective(output: Blended, labels: Tensor, weights: LossWeights) -> Losses:
+    """w_rgb CE(rgb) + w_flow CE(flow) + w_joint CE(joint) with the weights `heads`. Raises ValueError without them."""
+    if len(weights.heads) != len(HEADS):
+        raise ValueError(f"three heads: expected a weight for each, found {len(weights.heads)}")
+    rgb, flow, joint = (cross_entropy(logits, labels) for logits in output)
+    total = weights.heads[0] * rgb + weights.heads[1] * flow + weights.heads[2] * joint
+    return Losses(
+        total,
+        {"cross_entropy_rgb": rgb.detach(), "cross_entropy_flow": flow.detach(), "cross_entropy": joint.detach()},
+    )
+
+
+@dataclass
+class Estimate:
+    """How far the estimate of the heads' weights is; a checkpoint keeps it.
+
+    first, losses: (L_t, L_v) of each head before (for the paper's formula) and after its training. network: the state
+    of the head in training, where a checkpoint was written in the middle of it. weights: of the heads, once they are
+    known.
+    """
+
+    first: list[tuple[float, float]] = field(default_factory=list)
+    losses: list[tuple[float, float]] = field(default_factory=list)
+    network: dict[str, Any] | None = None
+    weights: list[float] = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return vars(self).copy()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        vars(self).update(state)
 
 
 def official_weight(train_loss: float, valid_loss: float) -> float:
@@ -74,3 +117,11 @@ def blending_weights(
         raw = [paper_weight(*pair, *first) for pair, first in zip(losses, first_losses, strict=True)]
     total = sum(raw)
     return [weight / total for weight in raw] if total > 0 else [1 / len(raw)] * len(raw)
+
+
+GB = Method(
+    build=lambda sizes: GradientBlending(sizes.num_classes, sizes.hidden, sizes.dropout, sizes.narrow),
+    objective=blended_objective,
+    heads=HEADS,
+    checkpoint="gb_{seed}.pt",
+)

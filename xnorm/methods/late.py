@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from xnorm.classifier import Classifier
-from xnorm.encoders import head_encoder, head_features
+from xnorm.methods.classifier import Classifier
+from xnorm.methods.encoders import head_encoder, head_features
+from xnorm.methods.method import Method
 
 
 class Late(nn.Module):
@@ -24,3 +25,6 @@ class Late(nn.Module):
         y_rgb = self.rgb_out(head_features(self.rgb_enc(rgb)))
         y_flow = self.flow_out(head_features(self.flow_enc(flow)))
         return self.weight * y_rgb + (1 - self.weight) * y_flow
+
+
+LATE = Method(build=lambda sizes: Late(sizes.num_classes, sizes.hidden, sizes.dropout, sizes.weight, sizes.narrow))

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.backbones.mult_transformer import TransformerEncoder
-from xnorm.encoders import FrozenEncoders
+from xnorm.methods.encoders import FrozenEncoders, map_width
+from xnorm.methods.method import Method, Sizes
 
 WIDTH, HEADS, LAYERS = 30, 5, 5  # fixed as published; the two memories ask for 3 layers and get 5
 ATTENTION_DROPOUT, RELU_DROPOUT, RESIDUAL_DROPOUT, EMBED_DROPOUT = 0.1, 0.1, 0.1, 0.25
@@ -84,3 +85,12 @@ def _transformer() -> TransformerEncoder:
         attn_mask=True,
         positions=True,
     )
+
+
+def build_mult(sizes: Sizes) -> Mult:
+    """MulT over the maps of encoders of these sizes."""
+    width = map_width(sizes.narrow)
+    return Mult(sizes.num_classes, width, width, sizes.narrow, sizes.readout, sizes.frozen_bn)
+
+
+MULT = Method(build=build_mult, reads_maps=True, checkpoint="mult.pt")
