@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from xnorm_runs import settings_of
 
 from common.datasets.epic_kitchens.reader import EpicKitchens, frame_name
 from common.datasets.epic_kitchens.standin import write_epic_kitchens
 from common.errors import UserError
 from common.processes import Processes
+from tests.support.xnorm_runs import settings_of
 from xnorm import frame_cache
 from xnorm.data import CSV_ROOT, DrawnBatches, Loading, evaluated_rows, open_split, training_batches
 from xnorm.frame_cache import EnlargedClips

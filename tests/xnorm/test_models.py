@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
-from xnorm_runs import settings_of
 
 from common.backbones.i3d import I3D
 from common.errors import UserError
 from common.standins.weights.standin import write_weights
+from tests.support.xnorm_runs import settings_of
 from xnorm.checkpoints import MADE_BY, load_model
 from xnorm.losses import logits_of
 from xnorm.methods.classifier import Classifier

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from golden_xnorm_loop import Features, InOrder, LinearHeads
 from torch import nn
-from xnorm_runs import settings_of
 
 from common.training.state import TrainState
 from common.training.step import grad_scaler
+from tests.golden_adapters.xnorm_loop import Features, InOrder, LinearHeads
+from tests.support.xnorm_runs import settings_of
 from xnorm.emotion import train as emotion
 from xnorm.emotion.data import Clips
 from xnorm.emotion.flags import read_flags
