@@ -26,6 +26,7 @@ from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
+from common.training.step import place
 from xnorm.blending import estimate_weights
 from xnorm.checkpoints import load_model
 from xnorm.data import open_split
@@ -65,8 +66,7 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
             start = last["ours"]
         else:
             introduce(settings, run, model, splits)
-        layout = torch.channels_last_3d if settings.channels_last else torch.preserve_format
-        model.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs do not know it
+        place(model, device, torch.channels_last_3d if settings.channels_last else None)
         seed_apart(settings.seed, procs)
         if settings.evaluate:
             test_saved(settings, run, model, data["test"])

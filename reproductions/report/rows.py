@@ -71,13 +71,5 @@ def settings_of(module: str, flags: Sequence[str]) -> dict[str, Any]:
     script = import_module(module)
     if hasattr(script, "__path__"):
         script = import_module(f"{module}.main")
-    readers = [name for name in vars(script) if name.startswith("read_") and name.endswith("flags")]
-    if len(readers) != 1:
-        return _settings_of_namespace(module, list(flags))
-    return dict(getattr(script, readers[0])(list(flags)).recorded())
-
-
-def _settings_of_namespace(module: str, flags: list[str]) -> dict[str, Any]:
-    """The same for scripts that complete a Namespace. To go with the last of them."""
-    of = import_module(f"{module if module.endswith('.emotion') else module.rpartition('.')[0]}.flags")
-    return vars(of.resolve(of.parser().parse_args(flags)))
+    (reader,) = (name for name in vars(script) if name.startswith("read_") and name.endswith("flags"))
+    return dict(getattr(script, reader)(list(flags)).recorded())

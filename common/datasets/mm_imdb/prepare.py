@@ -72,7 +72,8 @@ def read_film(folder: Path, imdb_id: str) -> Film:
     path, poster = folder / f"{imdb_id}.json", folder / f"{imdb_id}.jpeg"
     content = _read_json(path, "a film of the raw release")
     given: dict[str, Any] = content if isinstance(content, dict) else {}
-    plots, genres = given.get("plot"), given.get("genres")
+    plots: Any = given.get("plot")
+    genres: Any = given.get("genres")
     plots = [plots] if isinstance(plots, str) else plots
     for key, value in (("plot", plots), ("genres", genres)):
         if not isinstance(value, list) or not value or not all(isinstance(part, str) for part in value):
