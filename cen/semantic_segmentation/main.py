@@ -80,11 +80,9 @@ def open_data(
     if train_set is not None:
         size, seed, limit = settings.batch_size, settings.random_seed, settings.max_steps
         batches = TrainingBatches(train_set, settings.train_transform, size, seed, workers, device, procs, limit)
-    size = settings.val_batch_size
-    val_batches = ValidationBatches(val_set, settings.val_transform, size, workers, device, procs)
-    facts: dict[str, Any] = {"seed": settings.random_seed, "evaluate": settings.evaluate}
-    facts["dataset"] = describe_dataset(data.name, [split for split in (train_set, val_set) if split is not None])
-    return batches, val_batches, facts
+    val_batches = ValidationBatches(val_set, settings.val_transform, settings.val_batch_size, workers, device, procs)
+    described = describe_dataset(data.name, [split for split in (train_set, val_set) if split is not None])
+    return batches, val_batches, {"seed": settings.random_seed, "evaluate": settings.evaluate, "dataset": described}
 
 
 def starting_point(settings: Settings, model: RefineNet, facts: dict[str, Any]) -> Start:
@@ -105,10 +103,8 @@ def introduce(settings: Settings, run: Run, model: RefineNet, start: Start, samp
     """The head of the log: command, network, checkpoint, data."""
     run.print(run.facts["command"])
     learnable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    run.print(
-        f"Loaded Segmenter {settings.enc}, ImageNet-Pre-Trained={settings.enc_pretrained}, "
-        f"#PARAMS={learnable / 1e6:.2f}M"
-    )
+    pretrained = f"ImageNet-Pre-Trained={settings.enc_pretrained}"
+    run.print(f"Loaded Segmenter {settings.enc}, {pretrained}, #PARAMS={learnable / 1e6:.2f}M")
     if settings.print_network:
         for name, _ in model.named_parameters():
             run.print(f"{'Enc.' if ENCODER.match(name) else 'Dec.'} {name}")

@@ -62,7 +62,8 @@ def resize_and_scale(
     """Resize all arrays by one factor, uniform in [low_scale, high_scale).
 
     The factor is raised so that the shorter side of rgb keeps at least `side` pixels; with shorter=False it
-    is lowered so that the longer side has at most that many.
+    is lowered so that the longer side has at most that many: the published class's other mode, which no published
+    command uses, kept since a golden case holds it.
     """
     factor = rng.uniform(low_scale, high_scale)
     sides = sample["rgb"].shape[:2]

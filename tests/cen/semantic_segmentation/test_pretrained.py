@@ -13,6 +13,7 @@ from common.backbones.resnet import ResNet
 from common.errors import UserError
 
 PUBLISHED_NAME = "model-best.pth.tar"
+OURS = {"made_by": MADE_BY}
 
 
 def published(model, path, leave_out="", numpy_1=False, **content):
@@ -206,6 +207,27 @@ def test_imagenet_file_of_the_flags_is_loaded_and_described(narrow, imagenet, tm
     assert (facts["published"], facts["standin"]) == (False, False)
     (tmp_path / "standin.json").write_text("{}")
     assert load_imagenet(model, 50, str(path), False)["standin"] is True
+
+
+@pytest.mark.parametrize(
+    ("said", "standin", "published", "by"),
+    [(False, False, False, None), (True, False, True, "user"), (False, True, False, None), (True, True, False, None)],
+)
+def test_imagenet_file_of_unknown_hash_is_published_by_the_users_word_alone_and_a_standin_never(
+    narrow, imagenet, tmp_path, said, standin, published, by
+):
+    torch.save(imagenet, tmp_path / "resnet.pth")
+    if standin:
+        (tmp_path / "standin.json").write_text("{}")
+    facts = load_imagenet(narrow(), 50, str(tmp_path / "resnet.pth"), said)
+    assert (facts["published"], facts["published_by"], facts["standin"]) == (published, by, standin)
+
+
+@pytest.mark.parametrize(("made_by", "said", "by"), [({}, False, None), ({}, True, "user"), (OURS, True, None)])
+def test_checkpoint_is_published_by_the_users_word_but_never_one_of_ours(narrow, tmp_path, made_by, said, by):
+    path = published(narrow(), tmp_path / PUBLISHED_NAME, **made_by)
+    _, facts = load_model(narrow(), path, said)
+    assert (facts["published"], facts["published_by"], facts["ours"]) == (by is not None, by, bool(made_by))
 
 
 @pytest.mark.parametrize(("asked", "given"), [(101, 50), (50, 101)])

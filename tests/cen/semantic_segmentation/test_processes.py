@@ -62,6 +62,14 @@ def test_killed_processes_go_on(inputs, trained, tmp_path):
     assert scores(tmp_path / "run", "valid")[-1] == scores(trained, "valid")[-1]
 
 
+def test_norm_statistics_that_are_not_frozen_are_the_same_in_all_processes_after_an_epoch(inputs, tmp_path):
+    flags = ["--num-epoch", "1", "--lr-enc", "1e-3", "--lr-dec", "1e-3", "--freeze-bn", "false"]
+    done = torchrun(command(inputs, tmp_path / "two", *flags), tmp_path)
+    assert done.returncode == 0, done.stderr
+    main(command(inputs, tmp_path / "one", "--evaluate", "--resume", str(tmp_path / "two" / "checkpoints" / "last.pt")))
+    assert scores(tmp_path / "one", "valid")[-1] == scores(tmp_path / "two", "valid")[-1]
+
+
 def test_batch_that_cannot_be_shared_is_one_line(inputs, tmp_path):
     done = torchrun(command(inputs, tmp_path / "run", "--batch-size", "3"), tmp_path)
     assert done.returncode != 0
