@@ -13,11 +13,7 @@ from cen.semantic_segmentation.optimizers import stage_optimizers, step
 from cen.semantic_segmentation.train import freeze_norms
 from common.cuda import autocast, cpu_capability, cpu_has_bf16
 from common.processes import Processes
-<<<<<<< HEAD
 from common.training.step import grad_scaler, place
-=======
-from common.training.step import grad_scaler
->>>>>>> h-cen
 from reproductions.bench.timing import show, time_in_turn
 
 THRESHOLD, LAMDA, IGNORE = 0.02, 2e-4, 255
@@ -58,15 +54,8 @@ def training_step(
 ) -> Callable[[], None]:
     """A whole step of the published training (forward, loss, backward, both optimizers) on random images."""
     torch.manual_seed(0)
-<<<<<<< HEAD
     model = RefineNet(args.enc, 40, 2, THRESHOLD)
     place(model, device, torch.channels_last if channels_last else None).train()
-=======
-    model = RefineNet(args.enc, 40, 2, THRESHOLD).to(device)
-    if channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's hints leave it out
-    model.train()
->>>>>>> h-cen
     freeze_norms(model)
     optimizers = stage_optimizers(model, rates=(1e-6, 1e-6), momenta=(0.9, 0.9), decays=(1e-5, 1e-5))
     slices = penalised_slices(model.named_parameters(), "bn2")
@@ -76,20 +65,12 @@ def training_step(
     target = torch.randint(0, 40, (args.batch_size, *size[2:]), device=device)
     scaler = grad_scaler(precision)
 
-<<<<<<< HEAD
-    def training_step() -> None:
-=======
     def train_step() -> None:
->>>>>>> h-cen
         with autocast(device, precision):
             outputs, _ = model(inputs)
         step(objective(outputs, target, Processes()), optimizers, scaler)
 
-<<<<<<< HEAD
-    return training_step
-=======
     return train_step
->>>>>>> h-cen
 
 
 def exchange_shapes(args: Namespace) -> dict[str, tuple[int, ...]]:
