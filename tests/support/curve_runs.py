@@ -66,7 +66,7 @@ RUNS: dict[str, dict[str, str]] = {
     IMDB_UNI: {"text": "--n-epochs 12 --lr 2e-2 --seed 0"},
     IMDB_MM: {"late": "--fuse 1 --n-epochs 12 --lr 2e-2 --seed 0"},
     IMDB_DYN: {
-        "soft": "--n-epochs 4 --lr 1e-2 --reg 0.5 --seed 1",
+        "soft": "--n-epochs 4 --lr 2e-4 --reg 0.3 --seed 2",
         "hard_frozen": "--n-epochs 5 --lr 1e-3 --reg 0.02 --freeze --hard --seed 1",
     },
     AFFECT_UNI: {"text": "--n-epochs 12 --lr 1e-2 --seed 1"},
