@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.checkpoint import load_published
 from common.cuda import launched, seed_apart, seed_everything
 from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
+from common.training.state import resume_or
 from ucrn.checkpoints import find_saved_model, load_model
 from ucrn.data import Clips, check_finite, clips_of, open_splits, place
 from ucrn.final import test_saved
@@ -55,12 +55,9 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
     start = None if run.resumed else load_start(settings, model, run.facts)
     data = place(data, device)
     with run:
-        if run.resumed:
-            last = run.load_last()
-            load_published(model, last["model"], run.last)
-            start = last["ours"]
-        else:
+        if not run.resumed:
             introduce(settings, run, model, data)
+        start = resume_or(run, model, start)
         model.to(device)
         seed_apart(settings.seed, procs)
         if settings.visualize:

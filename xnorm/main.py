@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.checkpoint import load_published
 from common.cuda import launched, seed_apart, seed_everything
 from common.datasets.epic_kitchens.reader import EpicKitchens
 from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
+from common.training.state import resume_or
 from common.training.step import place
 from xnorm.blending import estimate_weights
 from xnorm.checkpoints import load_model
@@ -60,12 +60,9 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
         return
     start = None if run.resumed else starting_point(settings, model, run.facts)
     with run:
-        if run.resumed:
-            last = run.load_last()
-            load_published(model, last["model"], run.last)
-            start = last["ours"]
-        else:
+        if not run.resumed:
             introduce(settings, run, model, splits)
+        start = resume_or(run, model, start)
         place(model, device, torch.channels_last_3d if settings.channels_last else None)
         seed_apart(settings.seed, procs)
         if settings.evaluate:

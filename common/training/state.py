@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from common.checkpoint import load_published
 from common.processes import Processes
+from common.run import Run
 
 
 class Stateful(Protocol):
@@ -58,6 +60,18 @@ class TrainState:
 
 def _saved(part: Stateful | Sequence[Stateful]) -> Any:
     return [one.state_dict() for one in part] if isinstance(part, Sequence) else part.state_dict()
+
+
+def resume_or(run: Run, model: nn.Module, start: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What training goes on from: of a resumed run its last checkpoint, whose weights go into the model; else `start`.
+
+    Called inside the run. The checkpoint has the weights under "model" and what a `TrainState` saved under "ours".
+    """
+    if not run.resumed:
+        return start
+    last = run.load_last()
+    load_published(model, last["model"], run.last)
+    return last["ours"]
 
 
 def random_states(device: torch.device, procs: Processes) -> list[dict[str, Tensor]]:

@@ -27,11 +27,9 @@ from dynmm.modality.affect.networks import DynMMNetV2, sizes_of
 from dynmm.modality.affect.scores import SentimentTask
 from dynmm.modality.affect.summaries import dynamic_summary
 from dynmm.modality.batches import Data
-from dynmm.modality.final import test
 from dynmm.modality.networks.checkpoints import Facts, Part, combine_facts, files_beside, load_parts
 from dynmm.modality.results import final_scores
-from dynmm.modality.runs import begin, open_run, repetitions, save_parts, starting_point
-from dynmm.modality.train import train
+from dynmm.modality.runs import open_run, repetitions, train_or_test
 
 SCRIPT = "affect_dyn"
 MODULE = f"dynmm.modality.{SCRIPT}"
@@ -63,19 +61,17 @@ def run_once(
     gate = {"hard": settings.hard_gate, "temperature": settings.temp}
     task = SentimentTask(settings.batch_size, summed_loss=settings.summed_loss, corr_of_scores=settings.corr_of_scores)
     run = open_run(settings, SCRIPT, run_name(settings), data.facts, weights, device, procs, command)
-    if run.finished:
-        run.note("\n".join(dynamic_summary(final_scores(folders), settings.best_is_highest)))
-        return
-    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
-    with run:
-        start = begin(run, model, settings.seed, data.notes, start)
-        if settings.eval_only:
-            test(settings, run, model, data.splits, task, epoch=0)
-        else:
-            train(settings, run, model, data.splits, task, start)
-            save_parts(settings, run, parts, {"script": MODULE, "sizes": asdict(sizes), "padding": padding, **gate})
-        if procs.first:
-            run.print("\n".join(dynamic_summary(final_scores(folders), settings.best_is_highest)))
+    config = {"script": MODULE, "sizes": asdict(sizes), "padding": padding, **gate}
+    train_or_test(
+        settings,
+        run,
+        model,
+        data,
+        task,
+        parts,
+        config,
+        lambda: dynamic_summary(final_scores(folders), settings.best_is_highest),
+    )
 
 
 def load_experts(settings: DynSettings, net: DynMMNetV2) -> Facts:

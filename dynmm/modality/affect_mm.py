@@ -27,10 +27,8 @@ from dynmm.modality.affect.networks import fusion_name, fusion_network, sizes_of
 from dynmm.modality.affect.scores import SentimentTask
 from dynmm.modality.affect.summaries import static_summary
 from dynmm.modality.batches import Data
-from dynmm.modality.final import test
 from dynmm.modality.results import final_scores
-from dynmm.modality.runs import begin, open_run, repetitions, save_parts, starting_point
-from dynmm.modality.train import train
+from dynmm.modality.runs import open_run, repetitions, train_or_test
 
 SCRIPT = "affect_mm"
 MODULE = f"dynmm.modality.{SCRIPT}"
@@ -60,19 +58,7 @@ def run_once(
     task = SentimentTask(settings.batch_size, corr_of_scores=settings.corr_of_scores)
     config = {"script": MODULE, "sizes": asdict(sizes), "padding": padding, "lrtf": lrtf}
     run = open_run(settings, SCRIPT, run_name(settings), data.facts, None, device, procs, command)
-    if run.finished:
-        run.note("\n".join(static_summary(final_scores(folders), 4)))
-        return
-    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
-    with run:
-        start = begin(run, model, settings.seed, data.notes, start)
-        if settings.eval_only:
-            test(settings, run, model, data.splits, task, epoch=0)
-        else:
-            train(settings, run, model, data.splits, task, start)
-            save_parts(settings, run, parts, config)
-        if procs.first:
-            run.print("\n".join(static_summary(final_scores(folders), 4)))
+    train_or_test(settings, run, model, data, task, parts, config, lambda: static_summary(final_scores(folders), 4))
 
 
 def run_name(settings: MmSettings) -> str:

@@ -27,10 +27,8 @@ from dynmm.modality.affect.networks import MODALITIES, encoder_name, modality_in
 from dynmm.modality.affect.scores import SentimentTask
 from dynmm.modality.affect.summaries import static_summary
 from dynmm.modality.batches import Data
-from dynmm.modality.final import test
 from dynmm.modality.results import final_scores
-from dynmm.modality.runs import begin, open_run, repetitions, save_parts, starting_point
-from dynmm.modality.train import train
+from dynmm.modality.runs import open_run, repetitions, train_or_test
 
 SCRIPT = "affect_uni"
 MODULE = f"dynmm.modality.{SCRIPT}"
@@ -61,19 +59,8 @@ def run_once(
     parts = list(zip(model, files, strict=True))
     task = SentimentTask(settings.batch_size, classes=settings.clf, corr_of_scores=settings.corr_of_scores)
     run = open_run(settings, SCRIPT, run_name(settings), data.facts, None, device, procs, command)
-    if run.finished:
-        run.note("\n".join(static_summary(final_scores(folders), 2)))
-        return
-    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
-    with run:
-        start = begin(run, model, settings.seed, data.notes, start)
-        if settings.eval_only:
-            test(settings, run, model, data.splits, task, epoch=0)
-        else:
-            train(settings, run, model, data.splits, task, start)
-            save_parts(settings, run, parts, {"script": MODULE, "sizes": asdict(sizes), "padding": padding})
-        if procs.first:
-            run.print("\n".join(static_summary(final_scores(folders), 2)))
+    config = {"script": MODULE, "sizes": asdict(sizes), "padding": padding}
+    train_or_test(settings, run, model, data, task, parts, config, lambda: static_summary(final_scores(folders), 2))
 
 
 def run_name(settings: UniSettings) -> str:

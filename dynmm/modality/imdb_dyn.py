@@ -20,7 +20,6 @@ from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line
 from dynmm.modality.batches import Data
-from dynmm.modality.final import test
 from dynmm.modality.imdb.data import open_films
 from dynmm.modality.imdb.files import dynamic_file, expert_files, fusion_file
 from dynmm.modality.imdb.flags import DynSettings
@@ -30,8 +29,7 @@ from dynmm.modality.imdb.scores import GenreTask
 from dynmm.modality.imdb.summaries import dynamic_summary
 from dynmm.modality.networks.checkpoints import Facts, Part, combine_facts, files_beside, load_parts
 from dynmm.modality.results import final_scores
-from dynmm.modality.runs import begin, open_run, repetitions, save_parts, starting_point
-from dynmm.modality.train import train
+from dynmm.modality.runs import open_run, repetitions, train_or_test
 
 SCRIPT = "imdb_dyn"
 MODULE = f"dynmm.modality.{SCRIPT}"
@@ -62,19 +60,8 @@ def run_once(
     parts = [(model, file_of(settings))]
     gate = {"hard": settings.hard_gate, "temperature": 1.0}
     run = open_run(settings, SCRIPT, run_name(settings), data.facts, weights, device, procs, command)
-    if run.finished:
-        run.note("\n".join(dynamic_summary(final_scores(folders))))
-        return
-    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
-    with run:
-        start = begin(run, model, settings.seed, data.notes, start)
-        if settings.eval_only:
-            test(settings, run, model, data.splits, task, epoch=0)
-        else:
-            train(settings, run, model, data.splits, task, start)
-            save_parts(settings, run, parts, {"script": MODULE, "sizes": asdict(sizes), **gate})
-        if procs.first:
-            run.print("\n".join(dynamic_summary(final_scores(folders))))
+    config = {"script": MODULE, "sizes": asdict(sizes), **gate}
+    train_or_test(settings, run, model, data, task, parts, config, lambda: dynamic_summary(final_scores(folders)))
 
 
 def load_experts(settings: DynSettings, net: DynMMNet) -> Facts:

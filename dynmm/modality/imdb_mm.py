@@ -20,7 +20,6 @@ from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line
 from dynmm.modality.batches import Data
-from dynmm.modality.final import test
 from dynmm.modality.imdb.data import open_films
 from dynmm.modality.imdb.files import fusion_file
 from dynmm.modality.imdb.flags import MmSettings
@@ -29,8 +28,7 @@ from dynmm.modality.imdb.networks import ImdbSizes, fusion_name, fusion_network
 from dynmm.modality.imdb.scores import GenreTask
 from dynmm.modality.imdb.summaries import static_summary
 from dynmm.modality.results import final_scores
-from dynmm.modality.runs import begin, open_run, repetitions, save_parts, starting_point
-from dynmm.modality.train import train
+from dynmm.modality.runs import open_run, repetitions, train_or_test
 
 SCRIPT = "imdb_mm"
 MODULE = f"dynmm.modality.{SCRIPT}"
@@ -57,19 +55,8 @@ def run_once(
     model = fusion_network(settings.fuse, sizes, lrtf)
     parts = [(model, fusion_file(settings.log_dir, settings.fuse))]
     run = open_run(settings, SCRIPT, run_name(settings), data.facts, None, device, procs, command)
-    if run.finished:
-        run.note("\n".join(static_summary(final_scores(folders))))
-        return
-    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
-    with run:
-        start = begin(run, model, settings.seed, data.notes, start)
-        if settings.eval_only:
-            test(settings, run, model, data.splits, task, epoch=0)
-        else:
-            train(settings, run, model, data.splits, task, start)
-            save_parts(settings, run, parts, {"script": MODULE, "sizes": asdict(sizes), "lrtf": lrtf})
-        if procs.first:
-            run.print("\n".join(static_summary(final_scores(folders))))
+    config = {"script": MODULE, "sizes": asdict(sizes), "lrtf": lrtf}
+    train_or_test(settings, run, model, data, task, parts, config, lambda: static_summary(final_scores(folders)))
 
 
 def run_name(settings: MmSettings) -> str:

@@ -1,6 +1,6 @@
-"""How a run of the six scripts begins, and what it leaves for the next stage: steps that each of them calls in turn."""
+"""What the six scripts do alike around the loop: repetitions, a run from its start to its files, where it begins."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,15 +8,18 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from common.checkpoint import load_published
 from common.cuda import seed_apart
 from common.processes import Processes
 from common.provenance import shown_path
 from common.run import Run
-from dynmm.modality.batches import check_shares
+from common.training.state import resume_or
+from dynmm.modality.batches import Data, check_shares
+from dynmm.modality.evaluate import Task
+from dynmm.modality.final import test
 from dynmm.modality.flags import ModalitySettings
 from dynmm.modality.networks.checkpoints import Part, combine_facts, load_parts, load_state, save_network
 from dynmm.modality.networks.two_experts import TwoExperts
+from dynmm.modality.train import train
 
 Settings = TypeVar("Settings", bound=ModalitySettings)
 
@@ -50,6 +53,40 @@ def open_run(
     return Run("dynmm", script, name, settings, device, procs, command, facts)
 
 
+def train_or_test(
+    settings: ModalitySettings,
+    run: Run,
+    model: nn.Module,
+    data: Data,
+    task: Task,
+    parts: Sequence[Part],
+    config: Mapping[str, Any],
+    summarise: Callable[[], list[str]],
+) -> None:
+    """Train a network, test it and write its files, or with --eval-only test the files that are there.
+
+    Everything is loaded and checked before the run's folder is entered. parts: of the model, and their files; config:
+    what the network was built with. summarise: the lines about this repetition and those before it, which end the log.
+    """
+    if run.finished:
+        run.note("\n".join(summarise()))
+        return
+    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
+    with run:
+        if not run.resumed:
+            introduce(run, model, data.notes)
+        start = resume_or(run, model, start)
+        model.to(run.device)
+        seed_apart(settings.seed, run.procs)
+        if settings.eval_only:
+            test(settings, run, model, data.splits, task, epoch=0)
+        else:
+            train(settings, run, model, data.splits, task, start)
+            save_parts(settings, run, parts, config)
+        if run.procs.first:
+            run.print("\n".join(summarise()))
+
+
 def starting_point(
     settings: ModalitySettings, run: Run, model: nn.Module, parts: Sequence[Part], samples: int
 ) -> Mapping[str, Any] | None:
@@ -71,24 +108,6 @@ def starting_point(
         start, run.facts["checkpoint"] = load_state(model, Path(settings.resume))
     has_norm = any(isinstance(module, nn.BatchNorm1d) for module in model.modules())
     check_shares(samples, settings.batch_size, run.procs, least=2 if has_norm else 1)
-    return start
-
-
-def begin(
-    run: Run, model: nn.Module, seed: int, notes: Sequence[str], start: Mapping[str, Any] | None
-) -> Mapping[str, Any] | None:
-    """Go back to the run's last checkpoint, or write the head of the log; then the model is on its device.
-
-    notes: lines about the data. start: of `starting_point`. Returns what training goes on from.
-    """
-    if run.resumed:
-        last = run.load_last()
-        load_published(model, last["model"], run.last)
-        start = last["ours"]
-    else:
-        introduce(run, model, notes)
-    model.to(run.device)
-    seed_apart(seed, run.procs)
     return start
 
 

@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.checkpoint import load_published
 from common.cuda import launched, seed_apart, seed_everything
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
+from common.training.state import resume_or
 from xnorm.checkpoints import load_model
 from xnorm.emotion.data import Clips, check_batches, open_clips
 from xnorm.emotion.final import test_saved
@@ -58,12 +58,9 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
         return
     start = None if run.resumed else starting_point(settings, model, run.facts)
     with run:
-        if run.resumed:
-            last = run.load_last()
-            load_published(model, last["model"], run.last)
-            start = last["ours"]
-        else:
+        if not run.resumed:
             introduce(settings, run, model, data, names)
+        start = resume_or(run, model, start)
         model.to(device)
         seed_apart(settings.seed, procs)
         if settings.evaluate:
