@@ -128,7 +128,7 @@ def test_data_set_without_preparation_says_so():
         prepare(["nyudv2", "folder"])
 
 
-@pytest.mark.parametrize("name", STEPS["prepare"])
+@pytest.mark.parametrize("name", sorted(STEPS["prepare"]))
 def test_preparation_without_its_arguments_is_one_line(name):
     with pytest.raises(UserError, match=rf"arguments are required: .*python -m common.prepare {name} --help"):
         prepare([name])
