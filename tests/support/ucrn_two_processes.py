@@ -2,7 +2,7 @@
 
     python -m tests.support.ucrn_two_processes LIST.json
 
-LIST.json holds [[flag, ...], ...]. The processes are forked behind the imports, which take longer than a small run.
+LIST.json holds [[flag, ...], ...]. The processes are forked after the imports, which take longer than a small run.
 Prints one line of JSON for each command line: the exit status of both processes.
 """
 
@@ -13,6 +13,8 @@ import socket
 import sys
 import traceback
 from pathlib import Path
+
+import torch._dynamo  # noqa: F401  # optimizers import it when they are made: seconds in every process
 
 from common.errors import run_main
 from ucrn import pictures
