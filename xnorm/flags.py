@@ -167,7 +167,7 @@ def parser() -> Parser:
         nargs="+",
         default=[],
         metavar="W",
-        help="gb: weights of rgb, flow and joint in the place of the estimate, or published: those of --seed 1 or 2",
+        help="gb: weights of rgb, flow and joint instead of the estimate, or published: those of --seed 1 or 2",
     )
     ours.add_argument("--evaluate", action="store_true", help="test the checkpoint of --resume PATH and end")
     ours.add_argument("--name", help="name of the run (default: the published checkpoint's)")

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 EPS = 1e-8
-# Where the channels stand: maps and clips have them behind the batch, tokens at the end.
+# Where the channels stand: maps and clips have them after the batch, tokens at the end.
 CHANNEL_DIM = {"map": 1, "clip": 1, "tokens": -1}
 
 

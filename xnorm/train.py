@@ -46,9 +46,8 @@ def open_batches(
     For gb without --gb-weights also those of the parts of the training rows that its estimate trains and validates on,
     fit and held. Raises UserError for a batch size that does not fit.
     """
-    loading = Loading(
-        settings.batch_size, settings.num_workers, settings.cache, device, procs, settings.channels_last
-    )  # fmt: skip
+    size, keeps_last = settings.batch_size, settings.keeps_last_batch
+    loading = Loading(size, settings.num_workers, settings.cache, device, procs, settings.channels_last)
     center = EvalTransform(settings.crop_size)
     batches: dict[str, Batches] = {}
     if "train" in splits:
@@ -56,14 +55,14 @@ def open_batches(
         transform = TrainTransform(settings.crop_size, shared, flip_u)
         source = splits["train"], transform, loading, settings.seed, settings.max_steps
         if settings.method.heads and not settings.gb_weights:
-            held = held_rows(len(splits["train"]), settings.batch_size)
+            held = held_rows(len(splits["train"]), size)
             batches["fit"] = training_batches(*source, rows=range(held, len(splits["train"])))
             batches["held"] = training_batches(*source, rows=range(held), shuffle=False)
-        check_rows(splits["val"], settings.batch_size, settings.keeps_last_batch)
-        rows = evaluated_rows(len(splits["val"]), settings.batch_size, settings.keeps_last_batch)
+        check_rows(splits["val"], size, keeps_last)
+        rows = evaluated_rows(len(splits["val"]), size, keeps_last)
         batches["val"] = evaluation_batches(splits["val"], center, loading, rows)
         batches["train"] = training_batches(*source)
-    check_rows(splits["test"], settings.batch_size, settings.keeps_last_batch)
+    check_rows(splits["test"], size, keeps_last)
     batches["test"] = evaluation_batches(splits["test"], center, loading, len(splits["test"]))
     return batches
 
@@ -79,7 +78,7 @@ def train(
     """Train until early stopping or --num_epochs, then test the epoch of the highest validation accuracy.
 
     last.pt after every epoch, best.pt whenever the validation accuracy is the highest so far. data: train, val and
-    test. start: what one of our checkpoints holds, behind whose epoch training goes on exactly as if it had never
+    test. start: what one of our checkpoints holds, after whose epoch training goes on exactly as if it had never
     stopped; None for a fresh start. estimate: of the weights of gb's heads, empty for other methods.
     """
     net = distributed(model, run.device, run.procs, settings.compile)

@@ -38,7 +38,7 @@ def train(
     """Train until early stopping or --num_epochs, then test the epoch of the highest validation accuracy.
 
     last.pt after every epoch, best.pt whenever the validation accuracy is the highest so far. data: train, valid and
-    test. names: of the emotions. start: what one of our checkpoints holds, behind whose epoch training goes on exactly
+    test. names: of the emotions. start: what one of our checkpoints holds, after whose epoch training goes on exactly
     as if it had never stopped; None for a fresh start.
     """
     net = distributed(model, run.device, run.procs, settings.compile)

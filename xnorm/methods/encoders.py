@@ -17,7 +17,7 @@ def map_width(narrow: int = 1) -> int:
 
 
 def head_encoder(stream: str, hidden: int, dropout: float, narrow: int = 1) -> I3D:
-    """I3D of "rgb" or "flow" with `hidden` outputs in the place of the 400 classes; all of it is trained.
+    """I3D of "rgb" or "flow" with `hidden` outputs instead of the 400 classes; all of it is trained.
 
     The whole network is drawn, the head of 400 classes included, before the new head, as published.
     """
