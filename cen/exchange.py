@@ -61,7 +61,7 @@ def penalised_slices(
 
     named_parameters: of the bare network; norm: for example "bn2".
     """
-    slices = []
+    slices: list[ScaleSlice] = []
     for name, parameter in named_parameters:
         if norm in name and name.endswith("weight"):
             part, size = len(slices) % parts, parameter.numel()

@@ -5,7 +5,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ def save_atomically(content: object, path: Path, before_rename: Callable[[str], 
 
     with replacing(path, announce) as temporary, open(temporary, "wb") as file:
         hashed = _Hashed(file)
-        torch.save(content, hashed)
+        torch.save(content, cast(IO[bytes], hashed))  # all that it asks of a file is there
     return hashed.sha256.hexdigest()
 
 

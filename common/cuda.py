@@ -1,4 +1,4 @@
-"""Where a script runs: --gpu, the processes behind it, seeds and precision."""
+"""Where a script runs: devices of --gpu, seeds and precision."""
 
 import contextlib
 import os
@@ -94,8 +94,10 @@ def seed_everything(seed: int) -> None:
 
 
 def seed_apart(seed: int, procs: Processes) -> None:
-    """Give every process but the first draws of its own, so that each drops out other units; call it behind the
-    construction of the model, which all processes must draw alike."""
+    """Seed every process but the first with a seed of its own, so that dropout differs between processes.
+
+    Call it after the model is built, since all processes must draw the same initial weights.
+    """
     if procs.rank > 0:
         torch.manual_seed(seed + procs.rank)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path, before_rename: Callable[[], None] | None = None) -> Iterator[Path]:
-    """A temporary name to write a file under; behind the block it is synced, renamed to `path`, the folder synced.
+    """A temporary name to write a file under; after the block it is synced, renamed to `path`, the folder synced.
 
     At any time there is the old file or the new one, never half; an error in the block leaves the old one.
     before_rename: called once the temporary file is complete and on disk.

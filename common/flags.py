@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from common.errors import UserError
 
@@ -22,7 +22,7 @@ class Quirk:
 
 
 class _ListQuirks(argparse.Action):
-    def __init__(self, quirks: list[Quirk], **kwargs: object) -> None:
+    def __init__(self, quirks: list[Quirk], **kwargs: Any) -> None:
         super().__init__(nargs=0, default=argparse.SUPPRESS, **kwargs)
         self.quirks = quirks
 
@@ -60,10 +60,10 @@ def add_run_flags(parser: argparse.ArgumentParser, quirks: list[Quirk]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What the flags that every script has come to. A script's own settings inherit from it, a field for each flag.
+    """The values of the flags that every script has. Each script's own settings inherit from it: a field for each flag.
 
-    FREE: fields that may differ between an interrupted run and the one that goes on with it, since they change no
-    number. `quirk` is what was typed; what it comes to is compared as `quirks`.
+    FREE: fields that may change when a run is resumed, since they change no number. `quirk` is among them: it is what
+    was typed, and what was chosen is compared as `quirks`.
     """
 
     gpu: tuple[int, ...]  # CUDA devices; -1 is the CPU
@@ -83,9 +83,14 @@ class RunSettings:
 
     @classmethod
     def of(cls, args: argparse.Namespace, **completed: Any) -> Self:
-        """The settings of parsed flags. completed: values of fields that are no flag, or that the flags leave open."""
-        values = {**vars(args), **completed}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        """The settings of parsed flags; lists become tuples.
+
+        completed: values of fields that are no flag, or that the flags leave open.
+        Raises TypeError for a flag without a field, and for a field without a value.
+        """
+        given = {**vars(args), **completed}
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        return cls(**values)
 
     def recorded(self) -> dict[str, Any]:
         """{field: value} for run.json."""
@@ -122,7 +127,8 @@ def positive(text: str) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose complaints are one line, like every other error."""
+    """An ArgumentParser that raises UserError, with a message of one line, for a bad command line."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError; argparse calls it."""
         raise UserError(f"{message} (see {self.prog} --help)")

@@ -8,7 +8,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class _ArrayType:
     """Stands for the class numpy.ndarray, which pickles name as an argument only; it cannot be called."""
 
 
-def _plain_dtype(spec: str | bytes, align: bool = False, copy: bool = True) -> np.dtype:
+def _plain_dtype(spec: Any, align: bool = False, copy: bool = True) -> np.dtype:
     """A new dtype of numbers, strings or objects; records could place objects over raw bytes, so they are refused."""
     dtype = np.dtype(spec, copy=True)
     if dtype.kind not in PLAIN_KINDS or dtype.names is not None or dtype.subdtype is not None:
@@ -80,7 +80,7 @@ def _empty_array(*_: object) -> np.ndarray:
     return np.empty(0, np.int8)
 
 
-def _array_of_buffer(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+def _array_of_buffer(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple[int, ...], order: Any) -> np.ndarray:
     """How protocol 5 spells an array; over another array's memory it could overwrite objects, so that is refused."""
     if type(buffer) not in (bytes, bytearray):
         raise _Refused(f"holds an array over the memory of a {type(buffer).__name__}; expected bytes")
@@ -90,7 +90,7 @@ def _array_of_buffer(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple[in
 def _scalar(dtype: np.dtype, raw: bytes | str) -> np.generic:
     if dtype.kind == "O":
         raise _Refused("holds an object as a numpy scalar; expected a number or a string")
-    return np._core.multiarray.scalar(dtype, raw)
+    return np._core.multiarray.scalar(dtype, raw)  # type: ignore[attr-defined]  # what numpy's own pickles call
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
@@ -120,10 +120,13 @@ for _builtins in ("builtins", "__builtin__"):
     KNOWN |= {(_builtins, kind.__name__): kind for kind in (set, frozenset, bytearray)}
 
 
-class _ArraysUnpickler(pickle._Unpickler):
+_PythonUnpickler: Any = pickle._Unpickler  # its steps are no public interface
+
+
+class _ArraysUnpickler(_PythonUnpickler):
     """The standard library's unpickler in Python, whose single steps can be checked (the one in C hides them)."""
 
-    dispatch: ClassVar[dict[int, Callable]] = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable]] = dict(_PythonUnpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
         """The known object of that name. Raises _Refused for any other."""
@@ -144,7 +147,7 @@ class _ArraysUnpickler(pickle._Unpickler):
             order = self.stack.pop()[1]
             own = target.__reduce__()[2]
             if order in ("<", ">") and own[1] != "|":
-                target.__setstate__((own[0], order, *own[2:]))
+                cast(Any, target).__setstate__((own[0], order, *own[2:]))
         elif type(target) is np.ndarray:
             super().load_build()
         else:

@@ -42,7 +42,7 @@ class Processes:
         return values
 
     def gather_rows(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """Arrays (N, ...) in order, of whose N rows each process has every world-th one, from its rank on.
+        """The whole arrays (N, ...), of which the process of rank r has the rows r, r + world, r + 2 world, ...
 
         arrays: this process's rows; nothing where it has none.
         """

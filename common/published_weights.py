@@ -29,8 +29,8 @@ def weights_facts(files: Sequence[Path], said_to_be_published: bool, standin: bo
     published_by: "hash", "user" or None.
     """
     digests = [sha256_of(file) for file in files]
-    by = "hash" if all(map(known_name, digests)) else "user" if said_to_be_published else None
-    by = None if standin else by
+    known = bool(digests) and all(map(known_name, digests))
+    by = None if standin else "hash" if known else "user" if said_to_be_published else None
     return {
         "file": ", ".join(map(shown_path, files)),
         "sha256": ", ".join(digests),

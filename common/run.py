@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Run:
     """The record of one call of a script; used as a context manager around all of its work.
 
     Nothing is written before the `with` block is entered, and only by the first process. `run.json` says
-    running inside it, and finished or failed (with the reason) behind it.
+    running inside the block, and finished or failed (with the reason) after it.
 
     folder: DIR of --run-dir or runs/<paper>/<script>/<name>; resumed: whether --resume auto found a
     checkpoint there. Raises UserError where the folder holds another run and neither --overwrite nor
@@ -113,7 +113,7 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """The checkpoint behind the last finished epoch."""
+        """The checkpoint of the last finished epoch."""
         return self.checkpoints.last
 
     @property
@@ -122,7 +122,7 @@ class Run:
         return self.checkpoints.best
 
     def autocast(self) -> torch.autocast:
-        """The precision that --precision asks for, as a context around a forward pass."""
+        """A context around a forward pass, in the precision that --precision asks for."""
         return autocast(self.device, self.precision)
 
     def __enter__(self) -> "Run":
@@ -260,7 +260,7 @@ class Run:
         self.note(f"{path}: damaged (its hash is not the one in run.json): falling back to the one before")
         self.procs.wait()  # all have read it
         if self.procs.first:
-            path.unlink()  # or the next save would keep it in the place of the intact one
+            path.unlink()  # or the next save would keep it instead of the intact one
 
     def _rewind(self, then: Mapping[str, Any]) -> None:
         self._samples, self._seconds, self._purge_step = then["samples"], then["seconds"], then["epoch"] + 1
@@ -290,7 +290,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: damaged: {error}; start anew with --overwrite or another --run-dir") from error
 
 
-def _synced_length(file: TextIO) -> int:
+def _synced_length(file: IO[str]) -> int:
     """Bytes in the file, all of them on disk."""
     file.flush()
     os.fsync(file.fileno())

@@ -55,7 +55,7 @@ def resource_loss(weights: Tensor, costs: Sequence[float]) -> Tensor:
     is the share of samples sent to the costly expert.
     """
     means = weights.mean(dim=0).unbind()
-    return sum(cost * mean for cost, mean in zip(costs, means, strict=True))
+    return sum((cost * mean for cost, mean in zip(costs, means, strict=True)), weights.new_zeros(()))
 
 
 def route(

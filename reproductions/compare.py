@@ -15,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from common.errors import UserError, run_main
-from reproductions import reported
-from reproductions.comparison import Comparison, compare
-from reproductions.golden_record import load_golden_record
-from reproductions.layout import report
-from reproductions.render_html import render_html
-from reproductions.render_markdown import render_markdown
-from reproductions.runs import LeftOut, Run, find_runs
+from reproductions.report import reported
+from reproductions.report.comparison import Comparison, compare
+from reproductions.report.golden_record import load_golden_record
+from reproductions.report.html import render_html
+from reproductions.report.layout import report
+from reproductions.report.markdown import render_markdown
+from reproductions.report.runs import LeftOut, Run, find_runs
 
 RUNS = Path("runs")
 

@@ -2,12 +2,6 @@
 # Main results of UCRN: CMU-MOSI and CMU-MOSEI, unaligned (the published recipes) and aligned.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/ucrn_sentiment.sh
+source "$(dirname "$0")/tables/ucrn.sh"
 
-all=(--lonly --aonly --vonly --jsd)
-ucrn mosei_unaligned mosei_senti "${all[@]}"
-ucrn mosei_aligned mosei_senti "${all[@]}" --aligned
-ucrn mosi_unaligned mosi "${all[@]}"
-ucrn mosi_aligned mosi "${all[@]}" --aligned
-check_rows
+table mosei_unaligned mosei_aligned mosi_unaligned mosi_aligned

@@ -2,8 +2,6 @@
 # Main results of X-Norm: all eight methods on EPIC-KITCHENS-100 (kitchens P01, P08 and P22, 8 verbs).
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/xnorm_epic.sh
+source "$(dirname "$0")/tables/xnorm.sh"
 
-for fusion in rgb flow early late misa mult gb xnorm; do xnorm $fusion; done
-check_rows
+table rgb flow early late misa mult gb xnorm

@@ -5,7 +5,7 @@
 #
 # Under 15 minutes on two cores without a GPU. Runs go to runs/quickstart, the report to runs/quickstart/report.
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
+source "$(dirname "$0")/tables/environment.sh"
 
 bash reproductions/table2_cen.sh --standin --runs runs/quickstart/table2_cen \
     --rows refinenet_r101_rgb refinenet_r101_depth cen_r101

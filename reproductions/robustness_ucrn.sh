@@ -2,11 +2,6 @@
 # Robustness of UCRN on CMU-MOSEI, unaligned: tested with each modality missing and with noise, with and without MJS.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/ucrn_sentiment.sh
+source "$(dirname "$0")/tables/ucrn.sh"
 
-all=(--lonly --aonly --vonly --robustness)
-ucrn robust mosei_senti "${all[@]}" --jsd
-ucrn robust_without_mjs mosei_senti "${all[@]}"
-ucrn robust_true_js mosei_senti "${all[@]}" --jsd --quirk mjsd=jsd
-check_rows
+table robust robust_without_mjs robust_true_js

@@ -2,10 +2,6 @@
 # Table 1 of CEN, NYUDv2: shared convolutions with private norms, then with the L1 penalty, then with the exchange.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/cen_nyudv2.sh
+source "$(dirname "$0")/tables/cen.sh"
 
-cen ablation_private_bn 101 --num-epoch 100 100 100 --bn-threshold 0 --lamda 0
-cen ablation_l1 101 --num-epoch 100 100 100 --bn-threshold 0
-cen cen_r101 101 --num-epoch 100 100 100
-check_rows
+table ablation_private_bn ablation_l1 cen_r101

@@ -2,11 +2,6 @@
 # Table 2 of CEN, NYUDv2: RGB, depth (ours), and CEN with ResNet-101 and ResNet-152, single scale.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/cen_nyudv2.sh
+source "$(dirname "$0")/tables/cen.sh"
 
-cen refinenet_r101_rgb 101 --num-epoch 100 100 100 -i rgb --lamda 0
-cen refinenet_r101_depth 101 --num-epoch 100 100 100 -i depth --lamda 0
-cen cen_r101 101 --num-epoch 100 100 100
-cen cen_r152 152 --num-epoch 150 150 150
-check_rows
+table refinenet_r101_rgb refinenet_r101_depth cen_r101 cen_r152

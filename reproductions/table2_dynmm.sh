@@ -3,22 +3,7 @@
 # from what text_network_mosei (E1) and late_fusion_mosei (E2) have left.
 
 set -euo pipefail
-source "$(dirname "$0")/environment.sh"
-source reproductions/dynmm_modality.sh
+source "$(dirname "$0")/tables/dynmm.sh"
 
-if $STANDIN; then
-    # Sized for two cores: narrow networks, short clips, and larger learning rates for the few steps that there are.
-    standin cmu_mosei data/standins/dynmm/cmu_mosei --layout multibench --lengths 10 10 10 --samples 1200
-    clips=data/standins/dynmm/cmu_mosei/mosei_senti_data.pkl
-    experts=(--narrow 4 --lr 1e-3 --n-epochs 8) dynamic=(--narrow 4 --lr 1e-3 --n-epochs 20)
-fi
-
-affect video_network affect_uni --mod 0 "${experts[@]}"
-affect audio_network affect_uni --mod 1 "${experts[@]}"
-affect text_network_mosei affect_uni --mod 2 "${experts[@]}"
-affect early_fusion affect_mm --fusion 2 "${experts[@]}"
-affect late_fusion_mosei affect_mm --fusion 3 "${experts[@]}"
-for reg in 0.01 0.1 0.3 1; do
-    affect dynmm_mosei_reg_$reg affect_dyn --freeze --hard-gate --reg $reg "${dynamic[@]}"
-done
-check_rows
+table video_network audio_network text_network_mosei early_fusion late_fusion_mosei \
+    dynmm_mosei_reg_0.01 dynmm_mosei_reg_0.1 dynmm_mosei_reg_0.3 dynmm_mosei_reg_1

@@ -1,4 +1,4 @@
-"""What all tests share: the record of the golden cases, and skips by marker."""
+"""What all tests share: the record of the golden cases, skips by marker, a run that only remembers."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from common.provenance import git_state
+from tests.support.run_folders import RememberedRun
 
 RESULTS: list[dict[str, str]] = []
 
@@ -39,3 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]):
             item.add_marker(no_gpu)
         if item.get_closest_marker("real") and "REAL_DATA_DIR" not in os.environ:
             item.add_marker(no_data)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Stands for a Run, and only remembers what it is told."""
+    return RememberedRun(tmp_path)

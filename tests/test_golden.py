@@ -2,14 +2,14 @@
 
 import pytest
 
-from golden_cases import GOLDEN_DIR, Case, all_cases
-from golden_cen_segmentation import ADAPTERS as CEN_SEGMENTATION
-from golden_dynmm_modality import ADAPTERS as DYNMM_MODALITY
-from golden_dynmm_scripts import ADAPTERS as DYNMM_SCRIPTS
-from golden_ucrn import ADAPTERS as UCRN
-from golden_xnorm_data import ADAPTERS as XNORM_DATA
-from golden_xnorm_loop import ADAPTERS as XNORM_LOOP
-from golden_xnorm_models import ADAPTERS as XNORM_MODELS
+from tests.golden_adapters.cen_segmentation import ADAPTERS as CEN_SEGMENTATION
+from tests.golden_adapters.dynmm_modality import ADAPTERS as DYNMM_MODALITY
+from tests.golden_adapters.dynmm_scripts import ADAPTERS as DYNMM_SCRIPTS
+from tests.golden_adapters.ucrn import ADAPTERS as UCRN
+from tests.golden_adapters.xnorm_data import ADAPTERS as XNORM_DATA
+from tests.golden_adapters.xnorm_loop import ADAPTERS as XNORM_LOOP
+from tests.golden_adapters.xnorm_models import ADAPTERS as XNORM_MODELS
+from tests.support.golden_cases import GOLDEN_DIR, Case, all_cases
 
 ADAPTERS = {**CEN_SEGMENTATION, **DYNMM_MODALITY, **DYNMM_SCRIPTS, **UCRN, **XNORM_DATA, **XNORM_LOOP, **XNORM_MODELS}
 

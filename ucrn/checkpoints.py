@@ -31,7 +31,7 @@ def content(model: UCRN) -> dict[str, Any]:
     return {"model": model.state_dict(), "made_by": MADE_BY}
 
 
-def saved_model(given: str | None, run_name: str, model_name: str = "UCRN") -> Path:
+def find_saved_model(given: str | None, run_name: str, model_name: str = "UCRN") -> Path:
     """The file of --resume or --pretrain: a path, or a name in pre_trained_models; by default <run>_<MODEL>.pt there.
 
     Raises UserError if there is none.

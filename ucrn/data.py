@@ -44,10 +44,18 @@ class Clips:
         """Steps of text, audio and vision."""
         return [x.shape[1] for x in (self.text, self.audio, self.vision)]
 
+    def to(self, device: torch.device) -> "Clips":
+        """A copy on the device, or the clips themselves if they are there already."""
+        if self.labels.device == device:
+            return self
+        text, audio, vision, labels = (getattr(self, key).to(device) for key in KEYS)
+        return replace(self, text=text, audio=audio, vision=vision, labels=labels)
+
     def batch(self, indices: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Text, audio, vision and labels of these clips on the device."""
         chosen = torch.from_numpy(indices).to(self.labels.device, non_blocking=True)
-        return tuple(getattr(self, key)[chosen].to(device, non_blocking=True) for key in KEYS)
+        text, audio, vision, labels = (getattr(self, key)[chosen].to(device, non_blocking=True) for key in KEYS)
+        return text, audio, vision, labels
 
 
 def data_file(folder: Path, dataset: str, aligned: bool) -> Path:
@@ -69,13 +77,20 @@ def open_splits(folder: Path, dataset: str, aligned: bool) -> dict[str, Sentimen
 def clips_of(split: SentimentSplit, text: np.ndarray | None = None) -> Clips:
     """Cleaned as published: everything float32, in audio -inf becomes 0; +inf and NaN stay, as in the file.
 
-    text: features (N, T, d) in the place of the file's own (BERT).
+    text: features (N, T, d) to take instead of the file's own (BERT).
     """
-    text = np.asarray(split.text if text is None else text, np.float32)
-    arrays = (text, clean_audio(split.audio), np.asarray(split.vision, np.float32))
-    labels = np.asarray(split.labels, np.float32).reshape(len(split), -1)[:, :1]
-    cleaned = int(np.isneginf(split.audio).sum())
-    return Clips(*map(torch.from_numpy, arrays), torch.from_numpy(labels), _meta(split), cleaned)
+    return Clips(
+        text=_float32(split.text if text is None else text),
+        audio=torch.from_numpy(clean_audio(split.audio)),
+        vision=_float32(split.vision),
+        labels=_float32(split.labels).reshape(len(split), -1)[:, :1],
+        meta=_meta(split),
+        cleaned=int(np.isneginf(split.audio).sum()),
+    )
+
+
+def _float32(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(array, np.float32))
 
 
 def check_finite(clips: Clips, split: SentimentSplit, active: Sequence[str]) -> None:
@@ -102,7 +117,7 @@ def _meta(split: SentimentSplit) -> list[tuple]:
 def place(data: Mapping[str, Clips], device: torch.device) -> dict[str, Clips]:
     """The data on a GPU once, where it fits there; a batch is then a selection by index."""
     home = fitting_device(sum(getattr(clips, key).nbytes for clips in data.values() for key in KEYS), device)
-    return {name: replace(clips, **{key: getattr(clips, key).to(home) for key in KEYS}) for name, clips in data.items()}
+    return {name: clips.to(home) for name, clips in data.items()}
 
 
 def training_batches(
@@ -130,7 +145,7 @@ def official_order(size: int, epoch: int) -> np.ndarray:
 
 
 def unseeded_pass(size: int, number: int) -> np.ndarray:
-    """The order of pass `number` (from 1) of a shuffling DataLoader whose generator nothing seeds.
+    """The order of pass `number` (from 1) of a shuffling DataLoader with a generator that is never seeded.
 
     Each pass draws a seed for the workers first, then the order, and at its end one more that is not used.
     """

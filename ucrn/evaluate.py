@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from common.metrics.sentiment import sentiment_scores
 from common.run import Run
@@ -19,16 +20,16 @@ PERCENT = ("acc", "f1")
 class Evaluation(NamedTuple):
     """What a split's N clips came to, in the split's order.
 
-    prediction, truth (N,); fused (N, 30 M) and refined (N, M, k, 30) features; gates (N, M, 30): the
-    SQIL gates, (N, 0, 30) without SQIL. l1, mjsd, loss: means over the clips; loss has the divergence in it
-    where --jsd adds it.
+    prediction, truth (N,); fused features (N, 30 M). By active modality: refined features (N, k, 30) and SQIL gates
+    (N, 30); no gates without SQIL. l1, mjsd, loss: means over the clips; loss has the divergence in it where --jsd
+    adds it.
     """
 
     prediction: np.ndarray
     truth: np.ndarray
     fused: np.ndarray
-    refined: np.ndarray
-    gates: np.ndarray
+    refined: dict[str, np.ndarray]
+    gates: dict[str, np.ndarray]
     l1: float
     mjsd: float
     loss: float
@@ -40,33 +41,32 @@ def evaluate(model: UCRN, clips: Clips, objective: Objective, run: Run) -> Evalu
     model.eval()
     procs = run.procs
     mine = np.arange(procs.rank, len(clips), procs.world)
-    parts, sums = [], torch.zeros(3, device=run.device)
+    parts: list[tuple[Tensor, ...]] = []
+    sums = torch.zeros(3, device=run.device)
     for start in range(0, len(mine), BATCH):
         text, audio, vision, labels = clips.batch(mine[start : start + BATCH], run.device)
         with run.autocast():
             output = model(text, audio, vision)
-            gates = model.gates(output.refined)
+            passed = model.gates(output.refined)  # (M, B, 30)
         sums += len(labels) * torch.stack(objective(output, labels))
-        refined = torch.stack(output.refined)  # (M, k, B, 30)
-        parts.append(
-            (output.prediction[:, 0], labels[:, 0], output.fused, refined.permute(2, 0, 1, 3), gates.transpose(0, 1))
-        )
+        features = torch.stack(output.refined).permute(2, 0, 1, 3)
+        parts.append((output.prediction[:, 0], labels[:, 0], output.fused, features, passed.transpose(0, 1)))
     share = [torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True)]
     prediction, truth, fused, refined, gates = procs.gather_rows(*share)
     l1, mjsd, loss = (procs.sum(sums) / len(clips)).tolist()
-    return Evaluation(prediction, truth, fused, refined, gates, l1, mjsd, loss)
+    by_modality = {m: refined[:, index] for index, m in enumerate(model.active)}
+    gates_by_modality = dict(zip(model.active, gates.transpose(1, 0, 2), strict=False))
+    return Evaluation(prediction, truth, fused, by_modality, gates_by_modality, l1, mjsd, loss)
 
 
-def recorded(evaluation: Evaluation) -> dict[str, float]:
-    """For the run's record: every score of `sentiment_scores`, accuracies and F1 in percent, and the published
-    final F1 (f1_swapped)."""
+def score(evaluation: Evaluation) -> dict[str, float]:
+    """Every score of `sentiment_scores` and the published final F1 (f1_swapped); accuracies and F1 in percent."""
     scores = sentiment_scores(evaluation.prediction, evaluation.truth)
     scores["f1_swapped"] = final_scores(evaluation.prediction, evaluation.truth)["f1_swapped"]
     return {name: 100 * value if any(part in name for part in PERCENT) else value for name, value in scores.items()}
 
 
-def named_gates(model: UCRN, evaluation: Evaluation) -> dict[str, float]:
+def gate_statistics(evaluation: Evaluation) -> dict[str, float]:
     """gate_l, gate_a, gate_v: mean over clips and channels of each active modality; gate_sd_l, ...: the deviation."""
-    gates = dict(zip(model.active, evaluation.gates.transpose(1, 0, 2), strict=False))
-    means = {f"gate_{modality}": float(values.mean()) for modality, values in gates.items()}
-    return means | {f"gate_sd_{modality}": float(values.std()) for modality, values in gates.items()}
+    means = {f"gate_{modality}": float(gates.mean()) for modality, gates in evaluation.gates.items()}
+    return means | {f"gate_sd_{modality}": float(gates.std()) for modality, gates in evaluation.gates.items()}

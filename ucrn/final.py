@@ -8,16 +8,15 @@ from common.pickles import save_arrays_pickle
 from common.run import Run
 from common.training.selection import Best
 from ucrn.data import Clips
-from ucrn.evaluate import Evaluation, evaluate, named_gates, recorded
+from ucrn.evaluate import Evaluation, evaluate, gate_statistics, score
 from ucrn.flags import Settings
 from ucrn.losses import Objective
 from ucrn.metrics import final_lines, final_scores
-from ucrn.model import UCRN
+from ucrn.model import UCRN, WIDTH
 from ucrn.pictures import draw_gates, draw_scatter
 from ucrn.robustness import damaged_scores
 
 KINDS = {"official": "highest F1 on the test set", "clean": "lowest validation loss"}
-Scores = dict[str, float]
 
 
 def test(settings: Settings, run: Run, model: UCRN, data: Mapping[str, Clips], selected: Mapping[str, Best]) -> None:
@@ -36,15 +35,15 @@ def test(settings: Settings, run: Run, model: UCRN, data: Mapping[str, Clips], s
         run.print(line)
     for protocol, scores in reversed(finals.items()):
         run.print(f"{test_line(protocol, scores)}  (epoch {scores['epoch_selected']}: {KINDS[protocol]})")
-    draw_test(run, model, tested)
+    draw_test(run, tested)
 
 
 def test_saved(settings: Settings, run: Run, model: UCRN, data: Mapping[str, Clips]) -> None:
     """`--visualize`: test the model as it is; write arrays and pictures (the published script stops before it does)."""
     tested, scores = evaluate_test_set(settings, run, model, data)
     if run.procs.first:
-        write_arrays(settings.vis_dir / settings.name, model, tested, data["test"])
-    draw_test(run, model, tested)
+        write_arrays(settings.vis_dir / settings.name, tested, data["test"])
+    draw_test(run, tested)
     run.record(0, "test", final=True, protocol="checkpoint", **scores)
     for line in final_lines(final_scores(tested.prediction, tested.truth), settings.swapped_f1):
         run.print(line)
@@ -53,11 +52,11 @@ def test_saved(settings: Settings, run: Run, model: UCRN, data: Mapping[str, Cli
 
 def evaluate_test_set(
     settings: Settings, run: Run, model: UCRN, data: Mapping[str, Clips]
-) -> tuple[Evaluation, Scores]:
+) -> tuple[Evaluation, dict[str, float]]:
     """The test set's evaluation and scores; with --robustness those of the damaged test sets too."""
     objective = Objective(settings.jsd, settings.true_js)
     tested = evaluate(model, data["test"], objective, run)
-    scores = {**recorded(tested), **named_gates(model, tested)}
+    scores = {**score(tested), **gate_statistics(tested)}
     if settings.robustness:
         scores |= damaged_scores(model, data["train"], data["test"], settings.seed, objective, run)
     return tested, scores
@@ -71,18 +70,18 @@ def test_line(protocol: str, scores: Mapping[str, float]) -> str:
     )
 
 
-def draw_test(run: Run, model: UCRN, tested: Evaluation) -> None:
+def draw_test(run: Run, tested: Evaluation) -> None:
     """Predicted against true scores, and the gates."""
     if run.procs.first:
         draw_scatter(run, tested.truth, tested.prediction)
-        draw_gates(run, dict(zip(model.active, tested.gates.transpose(1, 0, 2), strict=False)))
+        draw_gates(run, tested.gates)
 
 
-def write_arrays(folder: Path, model: UCRN, tested: Evaluation, clips: Clips) -> None:
+def write_arrays(folder: Path, tested: Evaluation, clips: Clips) -> None:
     """FOLDER/last_proj_arr.pkl: [z (N, 30 M), predictions (N, 1)]; uni_feat_arr.pkl: {modality: (N k, 30)}, refined and
     before the gate; predictions.csv: video, start, end, true and predicted score of every clip, in the file's order."""
     folder.mkdir(parents=True, exist_ok=True)
-    refined = {m: tested.refined[:, i].reshape(-1, tested.refined.shape[-1]) for i, m in enumerate(model.active)}
+    refined = {modality: features.reshape(-1, WIDTH) for modality, features in tested.refined.items()}
     save_arrays_pickle([tested.fused, tested.prediction[:, None]], folder / "last_proj_arr.pkl")
     save_arrays_pickle(refined, folder / "uni_feat_arr.pkl")
     with open(folder / "predictions.csv", "w", newline="") as file:

@@ -14,8 +14,10 @@ from ucrn.model import MODALITIES, WIDTH
 
 DATASETS = {"mosei_senti": "cmu_mosei", "mosei": "cmu_mosei", "mosi": "cmu_mosi", "sims": "sims"}
 PARTS = ("urm", "sqil", "crm")
-RATES = ("attn_dropout", "attn_dropout_a", "attn_dropout_v", "relu_dropout", "res_dropout", "out_dropout")
-RATES += ("embed_dropout",)
+RATES = (
+    *("attn_dropout", "attn_dropout_a", "attn_dropout_v", "relu_dropout", "res_dropout", "out_dropout"),
+    "embed_dropout",
+)
 
 QUIRKS = [
     Quirk("mjsd", ("official", "jsd"), "the divergence of --jsd: unnormalised exponentials, or true Jensen-Shannon"),
@@ -32,7 +34,7 @@ QUIRKS = [
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(RunSettings):
-    """What a command line of UCRN comes to; what each field means in full, and its default, stands at its flag."""
+    """The values of a command line of UCRN; `parser` says more of each, and has the defaults."""
 
     f: str  # not used, nor are local_rank and ddp
     local_rank: int
@@ -178,7 +180,7 @@ def parser() -> Parser:
     return p
 
 
-def _switch() -> dict:
+def _switch() -> dict[str, Any]:
     """A published flag of type bool: alone it is true, and "False" is false (there, every word was true)."""
     return {"type": boolean, "nargs": "?", "const": True, "default": False, "metavar": "BOOL"}
 

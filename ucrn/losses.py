@@ -10,7 +10,7 @@ from ucrn.refinement import multimodal_divergence
 
 
 class Losses(NamedTuple):
-    """Scalars: mean absolute error, divergence (MJS, recorded also where it is no part of the total), their total."""
+    """Scalars: mean absolute error, divergence (MJS, also computed where it is not part of the total), the total."""
 
     l1: Tensor
     mjsd: Tensor
@@ -25,8 +25,11 @@ class Objective:
     true_js: bool = False
 
     def __call__(self, output: Output, labels: Tensor, batch: float | None = None) -> Losses:
-        """labels (B, 1). batch: what both means are divided by in the place of B; several processes give the size of
-        the whole batch over their number, so that their average is the mean over all of it."""
+        """labels (B, 1). batch: the sums over clips are divided by it instead of B.
+
+        Several processes, and parts of a batch, give it the size of the whole batch divided by the number of processes,
+        so that their losses, added up over the parts and averaged over the processes, are those of the whole batch.
+        """
         share = len(labels) / (batch or len(labels))
         l1 = share * (output.prediction.float() - labels).abs().mean()
         features = [h.float() for h in output.refined]

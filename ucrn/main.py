@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from common.checkpoint import load_published
@@ -23,7 +24,7 @@ from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
-from ucrn.checkpoints import load_model, saved_model
+from ucrn.checkpoints import find_saved_model, load_model
 from ucrn.data import Clips, check_finite, clips_of, open_splits, place
 from ucrn.final import test_saved
 from ucrn.flags import DATASETS, Settings, read_flags
@@ -47,11 +48,11 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
     data, facts = open_data(settings, device)
     clips = data["train"]
     model = UCRN(clips.widths, clips.lengths, settings.active, **settings.network)
-    build_optimizer(model, settings.optim, settings.lr)  # one that cannot be built is told before anything is written
+    build_optimizer(model, settings.optim, settings.lr)  # a bad --optim or --lr is refused before anything is written
     run = Run("ucrn", "main", settings.name, settings, device, procs, command, facts)
     if run.finished:
         return
-    start = None if run.resumed else starting_point(settings, model, run.facts)
+    start = None if run.resumed else load_start(settings, model, run.facts)
     data = place(data, device)
     with run:
         if run.resumed:
@@ -74,7 +75,7 @@ def open_data(settings: Settings, device: torch.device) -> tuple[dict[str, Clips
     shown = [splits["test"]] if settings.visualize else list(splits.values())
     facts: dict[str, Any] = {"seed": settings.seed, "evaluate": settings.visualize}
     facts["dataset"] = describe_dataset(DATASETS[settings.dataset], shown)
-    texts = {}
+    texts: dict[str, np.ndarray] = {}
     if settings.bert is not None and settings.use_bert:
         from ucrn.text_features import bert_features  # its import takes several seconds, which others need not wait for
 
@@ -87,16 +88,16 @@ def open_data(settings: Settings, device: torch.device) -> tuple[dict[str, Clips
     return data, facts
 
 
-def starting_point(settings: Settings, model: UCRN, facts: dict[str, Any]) -> Mapping[str, Any] | None:
-    """Load what --visualize, --resume PATH or --pretrain name; returns what training goes on from, if it is ours.
+def load_start(settings: Settings, model: UCRN, facts: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Load the model that --visualize, --resume PATH or --pretrain names.
 
+    Returns what training goes on from: the state in a checkpoint of ours that --resume names, else None.
     facts: gets what run.json says of the file.
     """
-    resumed = settings.resume if settings.resume != "auto" else ""
-    given = resumed or settings.pretrain
-    if not (settings.visualize or given):
+    resumed = "" if settings.resume == "auto" else settings.resume
+    if not (settings.visualize or resumed or settings.pretrain):
         return None
-    path = saved_model(given, settings.name, settings.model)
+    path = find_saved_model(resumed or settings.pretrain, settings.name, settings.model)
     content, facts["checkpoint"] = load_model(model, path, settings.weights_are_published)
     return content.get("ours") if resumed and not settings.visualize else None
 

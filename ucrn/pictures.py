@@ -71,8 +71,9 @@ def draw_gates(run: Run, gates: Mapping[str, np.ndarray]) -> None:
         return
     figure = Figure(figsize=(5, 3.2), layout="constrained")
     axes = figure.subplots()
+    bins = [edge / 40 for edge in range(41)]
     for modality, values in gates.items():
-        axes.hist(values.ravel(), bins=np.linspace(0, 1, 41), alpha=0.6, color=COLOURS[modality], label=NAMES[modality])
+        axes.hist(values.ravel(), bins=bins, alpha=0.6, color=COLOURS[modality], label=NAMES[modality])
     axes.set(xlabel="gate of a channel (0.5: hidden unit off)", ylabel="channels of the test clips")
     axes.legend()
     save_figure(run, figure, "gates", "gates", 0)

@@ -57,7 +57,7 @@ class CrossmodalRefinement(TransformerEncoder):
     With k = 1 there is one step to attend to: attention is then a linear map of it.
     """
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
+    def forward(self, features: Sequence[Tensor]) -> Tensor:  # type: ignore[override]  # what CRM takes
         """features: (k, B, C) of each modality; returns the last step (B, sum of C)."""
         return super().forward(torch.cat(list(features), dim=-1))[-1]
 

@@ -1,4 +1,4 @@
-"""`--use_bert`: the text's features by a frozen BERT from a local folder, in the place of the file's word vectors."""
+"""`--use_bert`: text features by a frozen BERT from a local folder, instead of the file's word vectors."""
 
 from pathlib import Path
 from typing import Any

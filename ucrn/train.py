@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from common.errors import UserError
 from common.run import Run
@@ -17,14 +18,14 @@ from common.training.state import TrainState
 from common.training.step import clip_and_step, distributed, grad_scaler
 from ucrn.checkpoints import content
 from ucrn.data import Clips, training_batches
-from ucrn.evaluate import Evaluation, evaluate, named_gates, recorded
+from ucrn.evaluate import Evaluation, evaluate, gate_statistics, score
 from ucrn.final import test
 from ucrn.flags import Settings
 from ucrn.losses import Objective
 from ucrn.metrics import RULE, epoch_lines, epoch_scores, final_lines, final_scores
 from ucrn.model import MODALITIES, UCRN, WIDTH
 from ucrn.pictures import draw_curves
-from ucrn.schedule import Schedule
+from ucrn.schedule import Schedule, build_cosine, build_cyclic, build_plateau, build_warmup
 
 
 def train(
@@ -32,19 +33,24 @@ def train(
 ) -> None:
     """Train all epochs, then test the epochs that the two rules have chosen.
 
-    last.pt after each epoch, best.pt when the selection of --quirk select_on finds a better one. data: train, valid and
-    test. start: what one of our checkpoints holds, behind whose epoch training goes on exactly as if it had never
-    stopped; None for a fresh start.
+    Writes last.pt after each epoch, and best.pt after one that --quirk select_on prefers to all before it.
+    data: train, valid and test.
+    start: what one of our checkpoints holds as "ours"; training goes on from there as if it had never stopped. None: a
+    fresh start.
     """
+    # A projection has no gradient where its modality is left out, or has the network's own width already.
     widths = [getattr(model, f"proj_{modality}").in_channels for modality in MODALITIES]
     unused = len(model.active) < len(MODALITIES) or WIDTH in widths
     net = distributed(model, run.device, run.procs, settings.compile, find_unused_parameters=unused)
     objective = Objective(settings.jsd, settings.true_js)
     optimizer, scaler = build_optimizer(model, settings.optim, settings.lr), grad_scaler(settings.precision)
-    schedule = Schedule(optimizer, settings)
+    schedule = build_schedule(settings, optimizer)
     by_test, by_valid = Best(higher=True), Best(higher=False)
-    parts = {"schedule": schedule, "optimizer": optimizer, "scaler": scaler}
-    state = TrainState(run.device, run.procs, by_test=by_test, by_valid=by_valid, **parts)
+    chosen = by_valid if settings.quirks["select_on"] == "valid_loss" else by_test
+    state = TrainState(
+        run.device, run.procs,
+        schedule=schedule, optimizer=optimizer, scaler=scaler, by_test=by_test, by_valid=by_valid,
+    )  # fmt: skip
     state.load_state_dict(start)
 
     for epoch in range(state.epoch + 1, settings.num_epochs + 1):
@@ -56,27 +62,20 @@ def train(
         loss = train_epoch(net, data["train"], batches, optimizer, scaler, objective, settings, run, epoch)
         seconds = time.monotonic() - began  # of training alone; the published line has the evaluations in it
         run.trained(epoch, len(data["train"]), seconds)
+        run.record(epoch, "train", loss=fmean(run.procs.gather(loss)), lr=schedule.lr)
 
-        valid, tested = (evaluate(model, data[split], objective, run) for split in ("valid", "test"))
-        lr = schedule.lr
+        evaluations = {split: evaluate(model, data[split], objective, run) for split in ("train", "valid", "test")}
+        valid, tested = evaluations["valid"], evaluations["test"]
         schedule.step(valid.loss)
-        evaluations = {"train": evaluate(model, data["train"], objective, run), "valid": valid, "test": tested}
-        run.print(RULE)
-        run.print(
-            f"Epoch {epoch:2d} | Time {seconds:5.4f} sec | Valid Loss {valid.loss:5.4f} | Test Loss {tested.loss:5.4f}"
-        )
-        run.print(RULE)
-        run.record(epoch, "train", loss=fmean(run.procs.gather(loss)), lr=lr)
-        report(run, epoch, model, evaluations, settings.train_mode, settings.swapped_f1)
+        report(run, epoch, seconds, evaluations, settings.train_mode, settings.swapped_f1)
 
         state.epoch = epoch
         by_test.update(epoch, selection_score(tested, settings.train_mode), model)
         by_valid.update(epoch, valid.loss, model)
-        chosen = by_valid if settings.quirks["select_on"] == "valid_loss" else by_test
-        is_best = chosen.epoch == epoch
-        if is_best:
+        best = None
+        if chosen.epoch == epoch:
             run.print(f"Saved model at {run.best}")
-        best = {**content(model), "epoch": epoch, "score": chosen.score} if is_best else None
+            best = {**content(model), "epoch": epoch, "score": chosen.score}
         run.save(epoch, {**content(model), "ours": state.state_dict()}, best)
 
     test(settings, run, model, data, {"clean": by_valid, "official": by_test})
@@ -158,6 +157,20 @@ def build_optimizer(model: nn.Module, optim: str, lr: float) -> torch.optim.Opti
         raise UserError(f"--optim {optim} --lr {lr}: {error}") from error
 
 
+def build_schedule(settings: Settings, optimizer: torch.optim.Optimizer) -> Schedule:
+    """`--schedule`: CyclicLR, calr (cosine with restarts), warmup, and for any other word the plateau."""
+    scheduler: LRScheduler | ReduceLROnPlateau
+    if settings.schedule == "CyclicLR":
+        scheduler = build_cyclic(optimizer, settings.base_lr, settings.max_lr, settings.step_up)
+    elif settings.schedule == "calr":
+        scheduler = build_cosine(optimizer)
+    elif settings.schedule == "warmup" and settings.lr_stepper == "steplr":
+        scheduler = build_warmup(optimizer, settings.warm_epoch, settings.stepper_size)
+    else:
+        scheduler = build_plateau(optimizer, settings.when)
+    return Schedule(optimizer, scheduler, fed_with_loss=settings.quirks["schedule_step"] == "official")
+
+
 def selection_score(tested: Evaluation, train_mode: str) -> float:
     """What the published script takes the best epoch by, on the test set: the rounded F1 with zeros as positive; in
     its classification mode the F1 without zeros, arguments swapped."""
@@ -167,9 +180,17 @@ def selection_score(tested: Evaluation, train_mode: str) -> float:
 
 
 def report(
-    run: Run, epoch: int, model: UCRN, evaluations: Mapping[str, Evaluation], train_mode: str, swapped_f1: bool
+    run: Run,
+    epoch: int,
+    seconds: float,
+    evaluations: Mapping[str, Evaluation],
+    train_mode: str,
+    swapped_f1: bool,
 ) -> None:
     """Print and record the scores of all splits after an epoch; train's loss here is that in eval mode."""
+    losses = " | ".join(f"{split.title()} Loss {evaluations[split].loss:5.4f}" for split in ("valid", "test"))
+    for line in (RULE, f"Epoch {epoch:2d} | Time {seconds:5.4f} sec | {losses}", RULE):
+        run.print(line)
     run.print(f"Epoch {epoch}: scores on {', '.join(evaluations)}")
     for split, found in evaluations.items():
         if train_mode == "regression":
@@ -179,6 +200,5 @@ def report(
         for line in lines:
             run.print(line)
         name = "train_eval" if split == "train" else split
-        run.record(
-            epoch, name, loss=found.loss, l1=found.l1, mjsd=found.mjsd, **recorded(found), **named_gates(model, found)
-        )
+        scores: dict[str, Any] = {**score(found), **gate_statistics(found)}
+        run.record(epoch, name, loss=found.loss, l1=found.l1, mjsd=found.mjsd, **scores)

@@ -1,137 +1,116 @@
 """Gradient-Blending's estimate before training: each head trained alone for a few epochs, and what its losses say."""
 
-from argparse import Namespace
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from common.cuda import autocast
-from common.errors import UserError
 from common.run import Run
-from common.training.step import distributed
-from xnorm.evaluate import on_device
-from xnorm.gradient_blending import HEADS, blending_weights
-from xnorm.losses import Objective, Output, cross_entropy
-from xnorm.progress import Progress
-from xnorm.steps import build_optimizer, train_epoch
+from common.training.state import TrainState
+from common.training.step import distributed, grad_scaler
+from xnorm.checkpoints import content
+from xnorm.data import Batch, Batches
+from xnorm.flags import Settings
+from xnorm.losses import Losses, cross_entropy
+from xnorm.methods.gradient_blending import HEADS, Blended, Estimate, blending_weights
+from xnorm.recipe import build_optimizer
+from xnorm.train import train_epoch
 
 NAMES = ("unimodal 0", "unimodal 1", "multimodal ")  # of the heads, in the published log
-HELD_SHARE = 0.1
 
 
-@dataclass(frozen=True)
-class EstimateBatches:
-    """fit: of the estimate's training rows, shuffled; held: of its validation rows. Both are augmented, and of both the
-    incomplete last batch is dropped."""
-
-    fit: DataLoader
-    held: DataLoader
-
-
-def held_rows(rows: int, batch_size: int) -> int:
-    """How many of the training rows, from the first on, the estimate validates on: a tenth, rounded down.
-
-    Raises UserError where that is less than a batch.
-    """
-    held = int(HELD_SHARE * rows)
-    if held < batch_size:
-        raise UserError(
-            f"--batch_size {batch_size}: gb's estimate validates on a tenth of the {rows} training rows, which is less "
-            "than one batch; take a smaller one, or give --gb-weights"
-        )
-    return held
-
-
-def estimated_weights(
-    args: Namespace, run: Run, model: nn.Module, batches: EstimateBatches | None, progress: Progress
-) -> list[float] | None:
-    """The weights of the three heads' losses, None for a method without them.
+def estimate_weights(
+    settings: Settings, run: Run, model: nn.Module, data: Mapping[str, Batches], start: Mapping[str, Any] | None
+) -> Estimate:
+    """The estimate of the weights of the heads' losses, empty where there is nothing to estimate.
 
     For each head a deep copy of the same fresh model is trained on the loss of that head alone, --num_gb_epochs long.
-    last.pt after every such epoch; behind one, the estimate goes on exactly as if it had never stopped.
+    last.pt after every such epoch. data: fit, the training rows of the estimate, shuffled, and held, its validation
+    rows; both are augmented, and of both the incomplete last batch is dropped. start: what one of our checkpoints
+    holds, after which the estimate goes on exactly as if it had never stopped; None for a fresh start.
     """
-    if args.fusion != "gb" or args.gb_weights:
-        return args.gb_weights or None
-    found = progress.estimate or {"first": [], "losses": [], "network": None, "weights": None}
-    for head in range(len(found["losses"]), len(HEADS)):
-        found = estimate_head(args, run, model, batches, found, head, progress)
-    if found["weights"] is None:
-        first = found["first"] if args.quirks["gb_formula"] == "paper" else None
-        found = {**found, "weights": blending_weights(found["losses"], first)}
-        run.print(f"weights: {found['weights']}")
-        run.record(0, "blending", **dict(zip(HEADS, found["weights"], strict=True)))
-        progress.save_estimate(run, model, found)
-    return found["weights"]
+    estimate = Estimate()
+    state = TrainState(run.device, run.procs, estimate=estimate)
+    state.load_state_dict(start)
+    if not settings.method.heads or settings.gb_weights or estimate.weights:
+        return estimate
+    for head in range(len(estimate.losses), len(HEADS)):
+        train_head(settings, run, model, data, estimate, state, head)
+    first = estimate.first if settings.quirks["gb_formula"] == "paper" else None
+    estimate.weights = blending_weights(estimate.losses, first)
+    run.print(f"weights: {estimate.weights}")
+    named: dict[str, Any] = dict(zip(HEADS, estimate.weights, strict=True))
+    run.record(0, "blending", **named)
+    save(run, model, state)
+    return estimate
 
 
-def estimate_head(
-    args: Namespace,
+def train_head(
+    settings: Settings,
     run: Run,
     model: nn.Module,
-    batches: EstimateBatches,
-    found: dict[str, Any],
+    data: Mapping[str, Batches],
+    estimate: Estimate,
+    state: TrainState,
     head: int,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Train a head's own network to the end; returns how far the estimate is then, with the losses of this head.
-
-    found: "first" and "losses", (L_t, L_v) of each head before and after its training; "network": the state of the one
-    in training, where a checkpoint was written in the middle of it.
-    """
+) -> None:
+    """Train a head's own network to the end, from where the estimate stands, and add its losses to the estimate."""
     copy = deepcopy(model)
-    net = distributed(copy, run.device, run.procs, args.compile, find_unused_parameters=True)
-    optimizer, scaler = build_optimizer(args, copy), torch.amp.GradScaler(enabled=args.precision == "fp16")
-    # Draws of their own: numbers of epochs behind those of the training.
-    start = args.num_epochs + 1 + head * (args.num_gb_epochs + 2)
+    net = distributed(copy, run.device, run.procs, settings.compile, find_unused_parameters=True)
+    optimizer = build_optimizer(copy, settings.learning_rate, settings.weight_decay)
+    scaler = grad_scaler(settings.precision)
+    # Draws of their own: numbers of epochs after those of the training.
+    before = settings.num_epochs + 1 + head * (settings.num_gb_epochs + 2)
     done = 0
-    if found["network"] is not None:
-        done = found["network"]["epoch"]
-        copy.load_state_dict(found["network"]["model"])
-        optimizer.load_state_dict(found["network"]["optimizer"])
-        scaler.load_state_dict(found["network"]["scaler"])
+    if estimate.network is not None:
+        done = estimate.network["epoch"]
+        copy.load_state_dict(estimate.network["model"])
+        optimizer.load_state_dict(estimate.network["optimizer"])
+        scaler.load_state_dict(estimate.network["scaler"])
     else:
         run.print(f"At gb_estimate {NAMES[head]}")
-        if args.quirks["gb_formula"] == "paper":
-            found = {**found, "first": [*found["first"], losses_of(args, run, copy, batches, head, start)]}
+        if settings.quirks["gb_formula"] == "paper":
+            estimate.first = [*estimate.first, measure_losses(copy, data, head, run, before)]
 
-    def loss_of_head(output: Output, labels: Tensor) -> Objective:
-        return Objective(cross_entropy(output[head], labels), {})
+    def objective(output: Blended, labels: Tensor) -> Losses:
+        return Losses(cross_entropy(output[head], labels), {})
 
-    for epoch in range(done + 1, args.num_gb_epochs + 1):
-        run.print(f"Epoch: {epoch}/{args.num_gb_epochs}")
-        batches.fit.batch_sampler.epoch = start + epoch
-        what = f"estimate of {HEADS[head]}, epoch {epoch}"
-        train_epoch(args, run, net, copy, batches.fit, loss_of_head, optimizer, scaler, what)
-        if epoch < args.num_gb_epochs:
+    for epoch in range(done + 1, settings.num_gb_epochs + 1):
+        run.print(f"Epoch: {epoch}/{settings.num_gb_epochs}")
+        batches, stage = data["fit"].of_epoch(before + epoch), f"estimate of {HEADS[head]}, "
+        train_epoch(net, batches, optimizer, scaler, objective, settings.clip, run, epoch, stage)
+        if epoch < settings.num_gb_epochs:
             states = {"model": copy.state_dict(), "optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()}
-            progress.save_estimate(run, model, {**found, "network": {**states, "epoch": epoch}})
-    losses = losses_of(args, run, copy, batches, head, start + args.num_gb_epochs + 1)
-    found = {**found, "losses": [*found["losses"], losses], "network": None}
-    progress.save_estimate(run, model, found)
-    return found
+            estimate.network = {**states, "epoch": epoch}
+            save(run, model, state)
+    losses = measure_losses(copy, data, head, run, before + settings.num_gb_epochs + 1)
+    estimate.losses, estimate.network = [*estimate.losses, losses], None
+    save(run, model, state)
 
 
-def losses_of(
-    args: Namespace, run: Run, model: nn.Module, batches: EstimateBatches, head: int, epoch: int
+def save(run: Run, model: nn.Module, state: TrainState) -> None:
+    """last.pt within the estimate, before the first epoch of the training."""
+    run.save(0, {**content(model.state_dict()), "ours": state.state_dict()})
+
+
+def measure_losses(
+    model: nn.Module, data: Mapping[str, Batches], head: int, run: Run, epoch: int
 ) -> tuple[float, float]:
-    """Mean cross-entropy of one head in eval mode on both parts of the training rows, augmented by `epoch`'s draws."""
-    for part in (batches.fit, batches.held):
-        part.batch_sampler.epoch = epoch
-    return mean_loss(args, run, model, batches.fit, head), mean_loss(args, run, model, batches.held, head)
+    """(L_t, L_v): mean cross-entropy of one head in eval mode on both parts of the training rows, augmented by the
+    draws of `epoch`."""
+    fit, held = (mean_loss(model, data[part].of_epoch(epoch), head, run) for part in ("fit", "held"))
+    return fit, held
 
 
 @torch.inference_mode()
-def mean_loss(args: Namespace, run: Run, model: nn.Module, batches: DataLoader, head: int) -> float:
+def mean_loss(model: nn.Module, batches: Iterable[Batch], head: int, run: Run) -> float:
     """Mean over the samples of all batches and processes."""
     model.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=run.device)
-    for batch in batches:
-        rgb, flow, labels = on_device(args, run.device, batch)
-        with autocast(run.device, args.precision):
+    for rgb, flow, labels in batches:
+        with run.autocast():
             output = model(rgb, flow)
         sums += torch.stack([cross_entropy(output[head], labels).double() * len(labels), sums.new_tensor(len(labels))])
     total, samples = run.procs.sum(sums).tolist()

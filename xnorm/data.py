@@ -4,10 +4,10 @@ Batches hold bytes, a quarter of the size of float32, on their way from the work
 them there.
 """
 
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import torch
@@ -23,22 +23,28 @@ from xnorm.frame_cache import EnlargedClips
 from xnorm.transforms import EvalTransform, TrainTransform, scale
 
 CSV_ROOT = "./dataset/epic_kitchens"  # published default of --csv_root
-ONE_STREAM = ("rgb", "flow")  # methods that use one stream alone
+HELD_SHARE = 0.1  # of the training rows, which gb's estimate validates on
 Item = tuple[dict[str, Tensor], int]
 
 
 class Batch(NamedTuple):
-    """rgb uint8 (B, 3, T, S, S) and flow uint8 (B, 2, T, S, S), None where the method does not use it; labels int64
+    """rgb uint8 (B, 3, T, S, S) and flow uint8 (B, 2, T, S, S), None where the method does not read it; labels int64
     (B,)."""
 
     rgb: Tensor | None
     flow: Tensor | None
     labels: Tensor
 
-    def on(self, device: torch.device) -> "Batch":
-        """The batch on a device, frames scaled to float32 in [-1, 1]."""
-        streams = (x if x is None else scale(x.to(device, non_blocking=True)) for x in (self.rgb, self.flow))
-        return Batch(*streams, self.labels.to(device, non_blocking=True))
+    def on(self, device: torch.device, channels_last: bool = False) -> "Batch":
+        """The batch on a device, frames scaled to float32 in [-1, 1]; channels_last: their memory format."""
+        layout = torch.channels_last_3d if channels_last else torch.contiguous_format
+
+        def move(clips: Tensor | None) -> Tensor | None:
+            if clips is None:
+                return None
+            return scale(clips.to(device, non_blocking=True)).contiguous(memory_format=layout)
+
+        return Batch(move(self.rgb), move(self.flow), self.labels.to(device, non_blocking=True))
 
 
 class TrainingClips(Dataset):
@@ -94,85 +100,128 @@ class DrawnBatches(Sampler[list[Draw]]):
             yield [Draw(seed, self.epoch, int(row)) for row in chosen]
 
 
-def streams_of(fusion: str) -> tuple[str, ...]:
-    """What a method reads of "rgb" and "flow"; the published script decodes both for all."""
-    return (fusion,) if fusion in ONE_STREAM else MODALITIES
+class Batches:
+    """The batches of a loader, on the device: of training rows (`of_epoch` says of which epoch), or of others in order.
+
+    drawn: what the loader takes its training batches from.
+    """
+
+    def __init__(
+        self, loader: DataLoader, device: torch.device, channels_last: bool = False, drawn: DrawnBatches | None = None
+    ) -> None:
+        self.loader, self.device, self.channels_last, self.drawn = loader, device, channels_last, drawn
+
+    def of_epoch(self, epoch: int) -> "Batches":
+        """Itself, with the order and the augmentation of this epoch."""
+        if self.drawn is not None:
+            self.drawn.epoch = epoch
+        return self
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (batch.on(self.device, self.channels_last) for batch in self.loader)
 
 
-def open_split(args: Namespace, split: str) -> EpicKitchens:
+@dataclass(frozen=True)
+class Loading:
+    """How batches are made: of `batch_size` clips over all processes, by so many loader processes, for the device.
+
+    cache: folder of frames that are decoded once, if there is one.
+    """
+
+    batch_size: int
+    workers: int
+    cache: Path | None
+    device: torch.device
+    procs: Processes
+    channels_last: bool = False
+
+    def loader(self, clips: Dataset, **order: Any) -> DataLoader:
+        """A loader of the clips. order: which samples, in which batches."""
+        workers = min(self.workers, available_cores())
+        return DataLoader(
+            clips,
+            num_workers=workers,
+            pin_memory=self.device.type == "cuda",
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread,
+            generator=torch.Generator(),  # of its own: the global one belongs to dropout alone
+            collate_fn=collate,
+            **order,
+        )
+
+
+def open_split(
+    csv_root: Path, data_root: Path, split: str, num_frames: int, num_classes: int, streams: Sequence[str] = MODALITIES
+) -> EpicKitchens:
     """The segments of "train", "val" or "test", the ends of all of them looked for.
 
     Where the published default of --csv_root stands and is not there, csv/ beside the frames is taken.
     Raises UserError naming what is amiss.
     """
-    csv_root, beside = Path(args.csv_root), Path(args.data_root) / "csv"
+    beside = data_root / "csv"
     if csv_root == Path(CSV_ROOT) and not csv_root.exists() and beside.is_dir():
         csv_root = beside
-    return EpicKitchens(
-        args.data_root, csv_root / f"{split}.csv", args.num_frames, args.num_classes, streams_of(args.fusion)
-    )
+    return EpicKitchens(data_root, csv_root / f"{split}.csv", num_frames, num_classes, streams)
 
 
 def training_batches(
-    args: Namespace,
-    train_set: EpicKitchens,
-    device: torch.device,
-    procs: Processes,
+    reader: EpicKitchens,
+    transform: TrainTransform,
+    loading: Loading,
+    seed: int,
+    limit: int | None = None,
     rows: Sequence[int] | None = None,
     shuffle: bool = True,
-) -> DataLoader:
+) -> Batches:
     """Augmented batches, the same for any number of workers, which stay alive over the epochs.
 
-    rows: of the csv, in its order (default: all). Set `batch_sampler.epoch` before each pass.
+    limit: as many batches at most. rows: of the csv, in its order (default: all).
     Raises UserError for a batch size that does not fit.
     """
-    rows = range(len(train_set)) if rows is None else rows
-    drawn = DrawnBatches(rows, args.batch_size, args.seed, procs, args.max_steps, shuffle)
-    shared, flip_u = args.quirks["crop"] == "shared", args.quirks["flip_u"] == "fixed"
-    clips = TrainingClips(_enlarged(args, train_set), TrainTransform(args.crop_size, shared, flip_u))
-    return _loader(args, clips, device, batch_sampler=drawn)
+    rows = range(len(reader)) if rows is None else rows
+    drawn = DrawnBatches(rows, loading.batch_size, seed, loading.procs, limit, shuffle)
+    clips = TrainingClips(EnlargedClips(reader, transform.side, loading.cache), transform)
+    return Batches(loading.loader(clips, batch_sampler=drawn), loading.device, loading.channels_last, drawn)
 
 
-def evaluation_batches(args: Namespace, reader: EpicKitchens, device: torch.device, procs: Processes) -> DataLoader:
-    """This process's share of the rows that are evaluated (`evaluated_rows`), in order."""
-    rows = evaluated_rows(args, reader)
-    clips = EvaluationClips(_enlarged(args, reader), EvalTransform(args.crop_size))
-    share = Share(rows, procs.rank, procs.world)
-    return _loader(args, clips, device, sampler=share, batch_size=max(1, args.batch_size // procs.world))
+def evaluation_batches(reader: EpicKitchens, transform: EvalTransform, loading: Loading, rows: int) -> Batches:
+    """This process's share of the first `rows` rows, in order."""
+    procs = loading.procs
+    clips = EvaluationClips(EnlargedClips(reader, transform.side, loading.cache), transform)
+    size = max(1, loading.batch_size // procs.world)
+    loader = loading.loader(clips, sampler=Share(rows, procs.rank, procs.world), batch_size=size)
+    return Batches(loader, loading.device, loading.channels_last)
 
 
-def evaluated_rows(args: Namespace, reader: EpicKitchens) -> int:
-    """How many rows, from the first on, val and test are judged by: as published, whole batches alone.
+def held_rows(rows: int, batch_size: int) -> int:
+    """How many of the training rows, from the first on, gb's estimate validates on: a tenth, rounded down.
 
-    Raises UserError where that leaves none.
+    Raises UserError where that is less than a batch.
     """
-    if args.quirks["eval_last"] == "kept":
-        return len(reader)
-    rows = len(reader) // args.batch_size * args.batch_size
-    if not rows:
+    held = int(HELD_SHARE * rows)
+    if held < batch_size:
         raise UserError(
-            f"--batch_size {args.batch_size} is larger than {reader.csv_file} ({len(reader)} segments), and the "
+            f"--batch_size {batch_size}: gb's estimate validates on a tenth of the {rows} training rows, which is less "
+            "than one batch; take a smaller one, or give --gb-weights"
+        )
+    return held
+
+
+def evaluated_rows(rows: int, batch_size: int, keep_last: bool) -> int:
+    """By how many of a split's rows, from the first on, it is judged: as published by whole batches alone."""
+    return rows if keep_last else rows // batch_size * batch_size
+
+
+def check_rows(reader: EpicKitchens, batch_size: int, keep_last: bool) -> None:
+    """Raises UserError where no row is left to evaluate."""
+    if not evaluated_rows(len(reader), batch_size, keep_last):
+        raise UserError(
+            f"--batch_size {batch_size} is larger than {reader.csv_file} ({len(reader)} segments), and the "
             "incomplete last batch is dropped as published: take a smaller one, or --quirk eval_last=kept"
         )
-    return rows
-
-
-def _enlarged(args: Namespace, reader: EpicKitchens) -> EnlargedClips:
-    return EnlargedClips(reader, args.crop_size, args.cache)
-
-
-def _loader(args: Namespace, clips: Dataset, device: torch.device, **order: object) -> DataLoader:
-    workers = min(args.num_workers, available_cores())
-    return DataLoader(
-        clips,
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        persistent_workers=workers > 0,
-        worker_init_fn=_one_thread,
-        generator=torch.Generator(),  # of its own: the global one belongs to dropout alone
-        collate_fn=collate,
-        **order,
-    )
 
 
 def _one_thread(_: int) -> None:

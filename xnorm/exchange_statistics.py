@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from common.processes import Processes
-from xnorm.exchange_network import POINTS, ExchangeNetwork
+from xnorm.methods.exchange_network import POINTS, ExchangeNetwork
 
 
 class ExchangeStatistics:
@@ -38,9 +39,9 @@ class ExchangeStatistics:
         means = torch.stack([scale.abs().mean(), shift.abs().mean(), torch.ones_like(scale.mean())])
         self.sums[name] = self.sums.get(name, 0) + len(output) * means
 
-    def means(self, procs: Processes) -> dict[str, float]:
+    def means(self, procs: Processes) -> dict[str, Any]:
         """gamma_<name>, beta_<name>: mean |scale| and |shift| over the samples of all processes."""
-        found = {}
+        found: dict[str, Any] = {}
         for name in self.encoders:
             scale, shift, samples = procs.sum(self.sums[name].clone()).tolist()
             found |= {f"gamma_{name}": scale / samples, f"beta_{name}": shift / samples}

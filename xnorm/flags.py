@@ -2,14 +2,19 @@
 
 import math
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from common.errors import UserError
-from common.flags import Parser, Quirk, add_run_flags, boolean, parse_quirks, positive
-from xnorm.checkpoints import published_name
+from common.flags import Parser, Quirk, RunSettings, add_run_flags, boolean, parse_quirks, positive
 from xnorm.data import CSV_ROOT
-from xnorm.gradient_blending import PUBLISHED_WEIGHTS
-from xnorm.models import FUSIONS, check_clip_size, last_width, map_widths
+from xnorm.losses import LossWeights
+from xnorm.methods.encoders import map_width
+from xnorm.methods.gradient_blending import PUBLISHED_WEIGHTS
+from xnorm.methods.method import Method, Sizes
+from xnorm.models import METHODS, check_clip_size
 
 VERBS = ("take", "put", "wash", "open", "close", "insert", "turn-on", "cut")  # the eight that the paper recognises
 QUIRKS = [
@@ -22,8 +27,108 @@ QUIRKS = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(RunSettings):
+    """What a command line of X-Norm comes to; what each field means in full, and its default, stands at its flag."""
+
+    seed: int
+    csv_root: Path  # folder of train.csv, val.csv, test.csv
+    data_root: Path  # folder of the frames
+    ckpt_path: Path | None  # where the best weights are written as the published script does
+    num_workers: int
+    num_classes: int
+    num_frames: int  # of a clip and stream
+    fusion: str  # the method
+    ablation: str  # a word in the published checkpoint's name
+    dropout: float
+    hidden_size: int
+    d_1: int  # widths of I3D's last maps, of RGB and of flow
+    d_2: int
+    num_epochs: int
+    batch_size: int  # clips, over all processes
+    learning_rate: float
+    weight_decay: float
+    clip: float  # largest norm of the gradient
+    when: int  # epochs without a lower validation loss before the rate is halved
+    patience: int  # epochs without a lower validation loss before training ends
+    diff_weight: float  # of misa's terms
+    sim_weight: float
+    recon_weight: float
+    num_gb_epochs: int  # of each head of gb's estimate
+    weight: float  # share of the RGB logits
+    i3d: Path  # folder of the I3D weights
+    pretrained: bool  # encoders start from these
+    narrow: int  # I3D's channels are divided by it
+    crop_size: int  # pixels
+    cache: Path | None  # folder of decoded frames
+    gb_weights: tuple[float, ...]  # of the losses of rgb, flow and joint; empty for the estimate
+    evaluate: bool  # test the checkpoint of --resume PATH
+    name: str  # of the run
+
+    FREE: ClassVar[frozenset[str]] = RunSettings.FREE | {"num_workers", "cache"}
+
+    @property
+    def method(self) -> Method:
+        """The method of --fusion."""
+        return METHODS[self.fusion]
+
+    @property
+    def sizes(self) -> Sizes:
+        """What the network is built with."""
+        return Sizes(
+            num_classes=self.num_classes,
+            hidden=self.hidden_size,
+            dropout=self.dropout,
+            weight=self.weight,
+            narrow=self.narrow,
+            readout=self.quirks["mult_readout"],
+            frozen_bn=self.quirks["frozen_bn"],
+        )
+
+    def loss_weights(self, heads: Sequence[float] = ()) -> LossWeights:
+        """Weights of the objective's terms; heads: those of gb's heads."""
+        return LossWeights(self.diff_weight, self.sim_weight, self.recon_weight, tuple(heads))
+
+    @property
+    def keeps_last_batch(self) -> bool:
+        """Validation and test keep the last incomplete batch; as published they drop it."""
+        return self.quirks["eval_last"] == "kept"
+
+    @property
+    def class_names(self) -> list[str]:
+        """The verbs, or numbers where there are not eight classes."""
+        return list(VERBS) if self.num_classes == len(VERBS) else [str(k) for k in range(self.num_classes)]
+
+    @property
+    def published_name(self) -> str:
+        """The name that the published script gives its best checkpoint; misa's and mult's lack the seed there."""
+        return self.method.checkpoint.format(
+            fusion=self.fusion, ablation=self.ablation, seed=self.seed, weight=self.weight
+        )
+
+
+def read_flags(argv: Sequence[str]) -> Settings:
+    """The settings of a command line. Raises UserError naming the flag that does not fit."""
+    args = parser().parse_args(argv)
+    if args.fusion is None:
+        raise UserError(f"--fusion: not given; expected one of {', '.join(METHODS)}")
+    method, width = METHODS[args.fusion], map_width(args.narrow)
+    args.d_1, args.d_2 = args.d_1 or width, args.d_2 or width
+    if method.reads_maps:
+        _check_map_widths(args.d_1, args.d_2, width)
+    check_clip_size(args.fusion, args.num_frames, args.crop_size)
+    _check_numbers(args)
+    if args.ckpt_path is not None and not args.ckpt_path.is_dir():
+        raise UserError(f"--ckpt_path {args.ckpt_path}: no such folder; make it first")
+    if args.evaluate and args.resume in ("", "auto"):
+        raise UserError("--evaluate: name the checkpoint to test with --resume PATH")
+    weights = _blending_weights(args.gb_weights, args.fusion, args.seed)
+    settings = Settings.of(args, gb_weights=weights, quirks=parse_quirks(args.quirk, QUIRKS), name=args.name or "")
+    return settings if settings.name else replace(settings, name=settings.published_name.removesuffix(".pt"))
+
+
 def parser() -> Parser:
-    """All flags; `resolve` completes the parsed ones."""
+    """All flags; `read_flags` completes the parsed ones."""
     p = Parser(prog="python -m xnorm.main", description="Train and test X-Norm and its baselines on EPIC-KITCHENS.")
     add = p.add_argument
     add("--seed", type=int, default=0)
@@ -33,7 +138,7 @@ def parser() -> Parser:
     add("--num_workers", type=int, default=8, help="loader processes (no more than there are cores)")
     add("--num_classes", type=positive, default=8)
     add("--num_frames", type=positive, default=16, help="of a clip and modality; at most 16, any for misa, mult")
-    add("--fusion", choices=FUSIONS, help="the method; there is no default")
+    add("--fusion", choices=tuple(METHODS), help="the method; there is no default")
     add("--ablation", default="none", help="a word in the published checkpoint's name, nothing else")
     add("--dropout", type=float, default=0.1, help="of I3D's head, of the classifiers, of misa's fusion")
     add("--hidden_size", type=positive, default=128)
@@ -70,28 +175,10 @@ def parser() -> Parser:
     return p
 
 
-def resolve(args: Namespace) -> Namespace:
-    """Check the values; sets `quirks`, `name`, and the three numbers of --gb-weights. Raises UserError."""
-    if args.fusion is None:
-        raise UserError(f"--fusion: not given; expected one of {', '.join(FUSIONS)}")
-    args.d_1, args.d_2 = args.d_1 or last_width(args.narrow), args.d_2 or last_width(args.narrow)
-    if args.fusion in ("misa", "mult"):
-        map_widths(args)
-    check_clip_size(args.fusion, args.num_frames, args.crop_size)
-    _check_numbers(args)
-    if args.ckpt_path is not None and not args.ckpt_path.is_dir():
-        raise UserError(f"--ckpt_path {args.ckpt_path}: no such folder; make it first")
-    if args.evaluate and args.resume in ("", "auto"):
-        raise UserError("--evaluate: name the checkpoint to test with --resume PATH")
-    args.gb_weights = _blending_weights(args)
-    args.quirks = parse_quirks(args.quirk, QUIRKS)
-    args.name = args.name or published_name(args).removesuffix(".pt")
-    return args
-
-
-def class_names(args: Namespace) -> list[str]:
-    """The verbs, or numbers where there are not eight classes."""
-    return list(VERBS) if args.num_classes == len(VERBS) else [str(k) for k in range(args.num_classes)]
+def _check_map_widths(d_1: int, d_2: int, width: int) -> None:
+    for flag, given in (("d_1", d_1), ("d_2", d_2)):
+        if given != width:
+            raise UserError(f"--{flag} {given}: expected {width}, the width of the encoders' last map")
 
 
 def _check_numbers(args: Namespace) -> None:
@@ -105,19 +192,18 @@ def _check_numbers(args: Namespace) -> None:
         raise UserError(f"--clip {args.clip}: expected more than 0")
 
 
-def _blending_weights(args: Namespace) -> list[float]:
+def _blending_weights(given: Sequence[str], fusion: str, seed: int) -> tuple[float, ...]:
     """The three numbers of --gb-weights, empty for the estimate."""
-    given = args.gb_weights
-    if given and args.fusion != "gb":
-        raise UserError(f"--gb-weights: only --fusion gb blends; found --fusion {args.fusion}")
-    if given == ["published"]:
-        if args.seed not in PUBLISHED_WEIGHTS:
-            raise UserError(f"--gb-weights published: there are weights for --seed 1 and 2, none for {args.seed}")
-        return list(PUBLISHED_WEIGHTS[args.seed])
+    if given and not METHODS[fusion].heads:
+        raise UserError(f"--gb-weights: only --fusion gb blends; found --fusion {fusion}")
+    if list(given) == ["published"]:
+        if seed not in PUBLISHED_WEIGHTS:
+            raise UserError(f"--gb-weights published: there are weights for --seed 1 and 2, none for {seed}")
+        return PUBLISHED_WEIGHTS[seed]
     try:
-        weights = [float(word) for word in given]
+        weights = tuple(float(word) for word in given)
     except ValueError:
-        weights = []
+        weights = ()
     if given and (len(weights) != 3 or not all(0 <= w < math.inf for w in weights) or not sum(weights)):
         raise UserError(f"--gb-weights {' '.join(given)}: expected three numbers of at least 0, or published")
     return weights

@@ -33,8 +33,9 @@ class EnlargedClips:
 
     def __init__(self, reader: EpicKitchens, crop: int, folder: str | Path | None = None) -> None:
         self.reader, self.crop = reader, crop
-        streams = reader.modalities if folder is not None else ()
-        self.folders = {modality: open_cache(reader, modality, crop, Path(folder)) for modality in streams}
+        self.folders: dict[str, Path] = {}
+        if folder is not None:
+            self.folders = {stream: open_cache(reader, stream, crop, Path(folder)) for stream in reader.modalities}
 
     def __len__(self) -> int:
         return len(self.reader)

@@ -12,26 +12,27 @@ epoch with the highest validation accuracy, as published without the last incomp
 """
 
 import sys
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from common.checkpoint import load_published
-from common.cuda import launched, seed_everything
+from common.cuda import launched, seed_apart, seed_everything
 from common.datasets.epic_kitchens.reader import EpicKitchens
 from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
+from common.training.step import place
+from xnorm.blending import estimate_weights
 from xnorm.checkpoints import load_model
 from xnorm.data import open_split
-from xnorm.evaluate import open_test, test
-from xnorm.flags import parser, resolve
+from xnorm.final import test_saved
+from xnorm.flags import Settings, read_flags
 from xnorm.models import build_model, start_from_kinetics
-from xnorm.progress import Progress
 from xnorm.train import open_batches, train
 
 MODULE = "xnorm.main"
@@ -41,58 +42,70 @@ HINT = " (another --fusion, --narrow, --hidden_size or --num_classes?)"
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
-    args = resolve(parser().parse_args(argv))
-    with launched(args.gpu, args.precision, MODULE, argv) as (device, procs):
-        recognise(args, argv, device, procs)
+    settings = read_flags(argv)
+    with launched(settings.gpu, settings.precision, MODULE, argv) as (device, procs):
+        train_or_test(settings, command_line(MODULE, argv), device, procs)
 
 
-def recognise(args: Namespace, argv: list[str], device: torch.device, procs: Processes) -> None:
-    """Open and check all that the flags name, and only then enter the run folder to train or test."""
-    seed_everything(args.seed)
-    model = build_model(args)  # before anything else draws, as published: a seed gives its weights
-    splits = {name: open_split(args, name) for name in (("test",) if args.evaluate else ("train", "val", "test"))}
-    batches = None if args.evaluate else open_batches(args, splits, device, procs)
-    test_set = open_test(args, splits["test"], device, procs)
-    facts = {"seed": args.seed, "quirks": args.quirks, "evaluate": args.evaluate, "deterministic": True}
-    facts |= {"dataset": describe_dataset("epic_kitchens", list(splits.values())), "weights": None}
-    run = Run("xnorm", "main", args.name, args, device, procs, command_line(MODULE, argv), facts)
+def train_or_test(settings: Settings, command: str, device: torch.device, procs: Processes) -> None:
+    """Open and check all that the settings name, and only then enter the run folder to train or test."""
+    seed_everything(settings.seed)
+    model = build_model(settings.fusion, settings.sizes)  # before anything else draws, as published
+    splits = open_splits(settings)
+    data = open_batches(settings, splits, device, procs)
+    facts: dict[str, Any] = {"seed": settings.seed, "evaluate": settings.evaluate}
+    facts["dataset"] = describe_dataset("epic_kitchens", list(splits.values()))
+    run = Run("xnorm", "main", settings.name, settings, device, procs, command, facts)
     if run.finished:
-        run.note(f"{run.folder}: already finished")
         return
-    ours = None if run.resumed else starting_point(args, model, run)
+    start = None if run.resumed else starting_point(settings, model, run.facts)
     with run:
         if run.resumed:
             last = run.load_last()
             load_published(model, last["model"], run.last)
-            ours = last["ours"]
-        elif procs.first:
-            introduce(args, run, model, splits)
-        model.to(device, memory_format=torch.channels_last_3d if args.channels_last else torch.preserve_format)
-        if procs.rank > 0:
-            torch.manual_seed(args.seed + procs.rank)  # every process drops out on its own
-        if args.evaluate:
-            test(args, run, model, test_set, 0)
+            start = last["ours"]
         else:
-            train(args, run, model, batches, test_set, Progress(args.patience, ours))
+            introduce(settings, run, model, splits)
+        place(model, device, torch.channels_last_3d if settings.channels_last else None)
+        seed_apart(settings.seed, procs)
+        if settings.evaluate:
+            test_saved(settings, run, model, data["test"])
+        else:
+            estimate = estimate_weights(settings, run, model, data, start)
+            train(settings, run, model, data, start, estimate)
 
 
-def starting_point(args: Namespace, model: nn.Module, run: Run) -> Mapping | None:
-    """Load the checkpoint of --resume PATH, else Kinetics; returns what training goes on from, if it is ours."""
-    if args.resume and args.resume != "auto":
-        ours, run.facts["checkpoint"] = load_model(model, Path(args.resume), HINT)
+def open_splits(settings: Settings) -> dict[str, EpicKitchens]:
+    """The segments of train, val and test; with --evaluate of test alone."""
+    names = ("test",) if settings.evaluate else ("train", "val", "test")
+    csv_root, frames, classes = settings.csv_root, settings.num_frames, settings.num_classes
+    return {
+        name: open_split(csv_root, settings.data_root, name, frames, classes, settings.method.streams) for name in names
+    }
+
+
+def starting_point(settings: Settings, model: nn.Module, facts: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Load the checkpoint of --resume PATH, else Kinetics; returns what training goes on from, if it is ours.
+
+    facts: gets what run.json says of the files.
+    """
+    said = settings.weights_are_published
+    if settings.resume and settings.resume != "auto":
+        ours, facts["checkpoint"] = load_model(model, Path(settings.resume), HINT, said)
         return ours
-    if args.pretrained:
-        run.facts["weights"] = start_from_kinetics(model, args.i3d)
+    if settings.pretrained:
+        facts["weights"] = start_from_kinetics(model, settings.i3d, said)
     return None
 
 
-def introduce(args: Namespace, run: Run, model: nn.Module, splits: Mapping[str, EpicKitchens]) -> None:
+def introduce(settings: Settings, run: Run, model: nn.Module, splits: Mapping[str, EpicKitchens]) -> None:
     """The head of the log: command, data, network, files."""
     run.print(run.facts["command"])
     for name, split in splits.items():
         run.print(f"epic_kitchens {name}: {len(split)} segments")
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    run.print(f"{args.fusion}: {sum(p.numel() for p in model.parameters())} parameters, {learned} of them trained")
+    total = sum(p.numel() for p in model.parameters())
+    run.print(f"{settings.fusion}: {total} parameters, {learned} of them trained")
     for files in filter(None, (run.facts["weights"], run.facts["checkpoint"])):
         run.print(f"loaded {files['file']}")
 

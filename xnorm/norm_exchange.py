@@ -66,10 +66,9 @@ def exchange(
     masks: tuple[Tensor | None, Tensor | None] = (None, None),
 ) -> tuple[Tensor, Tensor]:
     """Both streams' features after the exchange, in their own shapes."""
-    return tuple(
-        x + normalise(x, mask) * scale + shift
-        for x, (shift, scale), mask in zip((x1, x2), (to_first, to_second), masks, strict=True)
-    )
+    y1 = x1 + normalise(x1, masks[0]) * to_first.scale + to_first.shift
+    y2 = x2 + normalise(x2, masks[1]) * to_second.scale + to_second.shift
+    return y1, y2
 
 
 def parameters(encoder: nn.Module, x: Tensor, form: str = "clip") -> NormParameters:
@@ -97,7 +96,7 @@ class NormExchange(nn.Module):
         self.second_to_first = norm_encoder(other, channels, form)
         self.first_to_second = norm_encoder(channels, other, form)
 
-    def exchanged(
+    def modulation(
         self, x1: Tensor, x2: Tensor, mask1: Tensor | None = None, mask2: Tensor | None = None
     ) -> tuple[NormParameters, NormParameters]:
         """What the first and the second stream are given, from the features before the exchange."""
@@ -111,7 +110,7 @@ class NormExchange(nn.Module):
         self, x1: Tensor, x2: Tensor, mask1: Tensor | None = None, mask2: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """x1, x2 in the form's shape; mask1, mask2 (B, T): tokens that count. Returns both after the exchange."""
-        return exchange(x1, x2, *self.exchanged(x1, x2, mask1, mask2), (mask1, mask2))
+        return exchange(x1, x2, *self.modulation(x1, x2, mask1, mask2), (mask1, mask2))
 
     def _source(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if not self.pooled:

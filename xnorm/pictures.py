@@ -14,7 +14,7 @@ from common.run import Run
 STATISTICS = {"gamma": "mean |scale|", "beta": "mean |shift|"}
 
 
-def write_curves(run: Run, selected: int) -> None:
+def draw_curves(run: Run, selected: int) -> None:
     """images/curves.png: loss of training and validation, accuracy and macro F1 of validation, over the epochs.
 
     selected: the epoch that was tested, marked.
@@ -36,7 +36,7 @@ def write_curves(run: Run, selected: int) -> None:
     save_figure(run, figure, "curves", "curves", valid[-1]["epoch"])
 
 
-def write_confusion(run: Run, logits: Tensor, labels: Tensor, names: Sequence[str]) -> None:
+def draw_confusion(run: Run, logits: Tensor, labels: Tensor, names: Sequence[str]) -> None:
     """images/confusion.png: rows the true classes of the test set, columns the predicted ones; shares of each row."""
     counts = confusion(logits, labels, len(names)).double()
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
@@ -56,7 +56,7 @@ def write_confusion(run: Run, logits: Tensor, labels: Tensor, names: Sequence[st
     save_figure(run, figure, "confusion", "confusion", 0)
 
 
-def write_exchange(run: Run) -> None:
+def draw_exchange(run: Run) -> None:
     """images/exchange.png: mean size of the exchanged scales and shifts over the epochs, if there are any."""
     history = run.history("exchange")
     if not history:

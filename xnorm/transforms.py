@@ -52,11 +52,11 @@ def random_crop(clip: np.ndarray, side: int, rng: np.random.Generator) -> np.nda
 
 
 def random_flip(clip: np.ndarray, rng: np.random.Generator, negate_u: bool = False) -> np.ndarray:
-    """Mirrored from left to right, every other time (a draw below 0.5); negate_u: see `mirrored`."""
-    return mirrored(clip, negate_u) if rng.random() < 0.5 else clip
+    """Mirrored from left to right, every other time (a draw below 0.5); negate_u: see `mirror`."""
+    return mirror(clip, negate_u) if rng.random() < 0.5 else clip
 
 
-def mirrored(clip: np.ndarray, negate_u: bool = False) -> np.ndarray:
+def mirror(clip: np.ndarray, negate_u: bool = False) -> np.ndarray:
     """Left and right exchanged; with negate_u the first channel of a uint8 flow changes its sign too (255 - u)."""
     clip = clip[:, :, ::-1]
     return np.stack([255 - clip[..., 0], clip[..., 1]], axis=-1) if negate_u else clip
@@ -107,7 +107,7 @@ class TrainTransform:
         for key, clip in clips.items():
             row, column = (int(at * (n - self.side + 1)) for at, n in zip((top, left), clip.shape[1:3], strict=True))
             window = clip[:, row : row + self.side, column : column + self.side]
-            cut[key] = mirrored(window, self._negates_u(key)) if draw < 0.5 else window
+            cut[key] = mirror(window, self._negates_u(key)) if draw < 0.5 else window
         return cut
 
     def _negates_u(self, key: str) -> bool:

@@ -1,9 +1,13 @@
 """The training objective of CEN's segmentation (Eq. 4) and which parameters it presses on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
+
+from cen.exchange import ScaleSlice, scale_penalty
+from common.processes import Processes
 
 
 def segmentation_loss(
@@ -33,3 +37,30 @@ def segmentation_loss(
         summed = F.cross_entropy(enlarged, target, ignore_index=ignore_label, reduction="sum")
         loss = loss + summed / kept_pixels
     return loss
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`segmentation_loss` with the scales of one network.
+
+    parameters: of the bare network, by name; slices: the parts of its scales that are penalised.
+    lamda, ignore_label, penalty_once: see `segmentation_loss`.
+    """
+
+    parameters: Mapping[str, Tensor]
+    slices: Sequence[ScaleSlice]
+    lamda: float
+    ignore_label: int
+    penalty_once: bool = False
+
+    def __call__(self, outputs: Sequence[Tensor], target: Tensor, procs: Processes) -> Tensor:
+        """outputs: logits of any precision; target int64 (B, H, W): this process's share of a batch.
+
+        The average over the processes is the mean over all kept pixels of the batch.
+        """
+        kept = procs.sum((target != self.ignore_label).sum()) / procs.world
+        outputs = [output.float() for output in outputs]
+        penalty = scale_penalty(self.parameters, self.slices)
+        return segmentation_loss(
+            outputs, target, penalty, self.lamda, self.ignore_label, self.penalty_once, kept_pixels=kept
+        )

@@ -6,6 +6,7 @@ the published state-dict names: `.module` is a shared operation, `.bn_<i>` the n
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -233,4 +234,5 @@ def ensemble(logits: Sequence[Tensor], weights: Tensor) -> Tensor:
 
     logits: P tensors (B, C, h, w); weights: (P,). Returns (B, C, h, w).
     """
-    return sum(weight * stream.detach() for weight, stream in zip(weights.unbind(), logits, strict=True))
+    parts = [weight * stream.detach() for weight, stream in zip(weights.unbind(), logits, strict=True)]
+    return cast(Tensor, sum(parts))

@@ -1,17 +1,17 @@
 """The norms' scales over training: the published figures, and pictures of which channels are exchanged."""
 
-from argparse import Namespace
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from cen.exchange import ScaleSlice, is_kept
 from cen.semantic_segmentation.model import Bottleneck
-from cen.semantic_segmentation.streams import stream_names
 from common.figures import save_figure
 from common.run import Run
 
@@ -36,37 +36,39 @@ def slimming_figures(penalised: Tensor, threshold: float) -> tuple[float, float]
     return ordered[len(ordered) // 33].item(), (ordered < threshold).double().mean().item()
 
 
-def record_scales(model: nn.Module, slices: Sequence[ScaleSlice], args: Namespace, epoch: int, run: Run) -> None:
+def record_scales(
+    model: nn.Module, slices: Sequence[ScaleSlice], streams: Sequence[str], threshold: float, run: Run, epoch: int
+) -> None:
     """Print the published lines; record them and the share of exchanged channels of every block and stream.
 
-    slim_portion counts signed values below the threshold, as published; slim_portion_abs those of |scale|.
+    streams: their names. threshold: of the exchange. slim_portion counts signed values below the threshold, as
+    published; slim_portion_abs those of |scale|.
     """
     parameters = dict(model.named_parameters())
     penalised = torch.cat([parameters[part.name].detach()[part.start : part.stop] for part in slices])
-    smallest, portion = slimming_figures(penalised, args.bn_threshold)
+    smallest, portion = slimming_figures(penalised, threshold)
     run.print(f"Epoch {epoch}, 3% smallest slim_params: {smallest:.4f}")
-    run.print(f"Epoch {epoch}, portion of slim_params < {args.bn_threshold:.0e}: {portion:.4f}")
-    figures = {"slim_smallest": smallest, "slim_portion": portion}
-    figures["slim_portion_abs"] = (~is_kept(penalised, args.bn_threshold)).double().mean().item()
-    if len(args.input) > 1:
-        names = stream_names(args.input)
+    run.print(f"Epoch {epoch}, portion of slim_params < {threshold:.0e}: {portion:.4f}")
+    figures: dict[str, Any] = {"slim_smallest": smallest, "slim_portion": portion}
+    figures["slim_portion_abs"] = (~is_kept(penalised, threshold)).double().mean().item()
+    if len(streams) > 1:
         for block, scales in exchange_scales(model).items():
-            for name, scale in zip(names, scales, strict=True):
-                figures[f"{block}/{name}"] = (~is_kept(scale, args.bn_threshold)).double().mean().item()
+            for name, scale in zip(streams, scales, strict=True):
+                figures[f"{block}/{name}"] = (~is_kept(scale, threshold)).double().mean().item()
     run.record(epoch, "exchange", **figures)
 
 
-def draw_exchange(model: nn.Module, args: Namespace, epoch: int, run: Run) -> None:
+def draw_exchange(model: nn.Module, streams: Sequence[str], threshold: float, run: Run, epoch: int) -> None:
     """images/exchange_channels.png: which channels are replaced now; exchange_share.png: the share by epoch."""
-    if len(args.input) == 1 or not run.procs.first:
+    if len(streams) == 1 or not run.procs.first:
         return
-    names, scales = stream_names(args.input), exchange_scales(model)
-    save_figure(run, _channels(names, scales, args.bn_threshold, epoch), "exchange_channels", "exchange/map", epoch)
+    scales = exchange_scales(model)
+    save_figure(run, _channels(streams, scales, threshold, epoch), "exchange_channels", "exchange/map", epoch)
     history = run.history("exchange")
-    save_figure(run, _development(names, list(scales), history), "exchange_share", "exchange/share", epoch)
+    save_figure(run, _development(streams, list(scales), history), "exchange_share", "exchange/share", epoch)
 
 
-def _channels(names: list[str], scales: dict[str, list[Tensor]], threshold: float, epoch: int) -> Figure:
+def _channels(names: Sequence[str], scales: dict[str, list[Tensor]], threshold: float, epoch: int) -> Figure:
     """One panel a stream, one row a block, its channels from left to right; dark: replaced."""
     figure, axes = _panels(len(names), len(scales))
     for stream, (axis, name) in enumerate(zip(axes, names, strict=True)):
@@ -84,10 +86,9 @@ def _channels(names: list[str], scales: dict[str, list[Tensor]], threshold: floa
     return figure
 
 
-def _development(names: list[str], blocks: list[str], history: list[dict[str, float]]) -> Figure:
+def _development(names: Sequence[str], blocks: list[str], history: list[dict[str, Any]]) -> Figure:
     """One panel a stream, one row a block, one column an epoch; the colour is the share of replaced channels."""
     figure, axes = _panels(len(names), len(blocks))
-    image = None
     first, last = history[0]["epoch"], history[-1]["epoch"]
     shares = [[[entry[f"{block}/{name}"] for entry in history] for block in blocks] for name in names]
     top = max(0.01, np.max(shares))
@@ -105,10 +106,10 @@ def _development(names: list[str], blocks: list[str], history: list[dict[str, fl
     return figure
 
 
-def _panels(columns: int, rows: int) -> tuple[Figure, Sequence]:
+def _panels(columns: int, rows: int) -> tuple[Figure, Sequence[Axes]]:
     figure = Figure(figsize=(2 + 4 * columns, 2 + 0.17 * rows), layout="constrained")
     return figure, figure.subplots(1, columns, sharey=True, squeeze=False)[0]
 
 
-def _name_blocks(axis: object, blocks: list[str]) -> None:
+def _name_blocks(axis: Axes, blocks: list[str]) -> None:
     axis.set_yticks([row + 0.5 for row in range(len(blocks))], blocks, fontsize=7)

@@ -1,7 +1,8 @@
-"""When what happens: stages, validation epochs, and which checkpoint is the best."""
+"""When what happens: stages of training, their learning rates, and validation epochs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -30,29 +31,39 @@ def epoch_plans(
     the start of the stage, or from `epoch_start` in the stage that it lies in.
     """
     epoch, end = epoch_start, 0
-    for stage, (count, *rates) in enumerate(zip(num_epoch, lr_enc, lr_dec, strict=True)):
+    for stage, (count, enc, dec) in enumerate(zip(num_epoch, lr_enc, lr_dec, strict=True)):
         end += count
         left = max(0, end - epoch)
         for index in range(left):
-            yield EpochPlan(epoch, stage, *rates, index == 0, index == left - 1, (index + 1) % val_every == 0)
+            yield EpochPlan(epoch, stage, enc, dec, index == 0, index == left - 1, (index + 1) % val_every == 0)
             epoch += 1
 
 
 @dataclass
-class BestScore:
-    """The best-checkpoint rule: a score strictly above the best so far is the new best.
+class Stages:
+    """The plan of a run, and where in it the run is; a checkpoint keeps the latter.
 
-    stored: what the file written for the latest score says as `best_val`. The authors' checkpoint of a score
-    that is not better holds that lower score; our resume goes on from `best`.
+    num_epoch, lr_enc, lr_dec, val_every: see `epoch_plans`.
+    start: the epoch that the plan began with, also where a run was interrupted since: validation is counted from it.
+    seconds: of training in the present stage so far.
     """
 
-    best: float = 0.0
-    stored: float = 0.0
+    num_epoch: Sequence[int]
+    lr_enc: Sequence[float]
+    lr_dec: Sequence[float]
+    val_every: int
+    start: int = 0
+    seconds: float = 0.0
 
-    def update(self, score: float) -> bool:
-        """Take a validation's score in; whether it is the new best."""
-        self.stored = score
-        if score > self.best:
-            self.best = score
-            return True
-        return False
+    def plans(self, done: int) -> Iterator[EpochPlan]:
+        """The epochs behind `done`, the last finished one."""
+        plans = epoch_plans(self.num_epoch, self.lr_enc, self.lr_dec, self.val_every, self.start)
+        return (plan for plan in plans if plan.epoch > done)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"start": self.start, "seconds": self.seconds}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.start, self.seconds = state["start"], state["seconds"]

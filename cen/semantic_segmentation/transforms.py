@@ -5,15 +5,13 @@ types. Every function returns a new dict. Randomness comes from the generator th
 in the published order: scale, mirror, top, left; one draw a sample, shared by all of its arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
-
-from common.datasets.nyudv2.reader import IGNORE
 
 Sample = dict[str, np.ndarray]
 
@@ -41,7 +39,10 @@ def crop_align_to_mask(sample: Sample) -> Sample:
 
 
 def resize_align_to_mask(sample: Sample) -> Sample:
-    """Resize square inputs to the square mask's side (used for every data set but NYUDv2)."""
+    """Resize square inputs to the square mask's side: the published way for every data set but NYUDv2.
+
+    A data set whose masks show the whole image in another size names it as its `align` (datasets.py).
+    """
     side = sample["mask"].shape[0]
     out = dict(sample)
     for key in _inputs(sample):
@@ -61,7 +62,8 @@ def resize_and_scale(
     """Resize all arrays by one factor, uniform in [low_scale, high_scale).
 
     The factor is raised so that the shorter side of rgb keeps at least `side` pixels; with shorter=False it
-    is lowered so that the longer side has at most that many.
+    is lowered so that the longer side has at most that many: the published class's other mode, which no published
+    command uses, kept since a golden case holds it.
     """
     factor = rng.uniform(low_scale, high_scale)
     sides = sample["rgb"].shape[:2]
@@ -171,7 +173,11 @@ def _resize(array: np.ndarray, factor: float, key: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TrainTransform:
-    """The training chain, in the published order."""
+    """The training chain, in the published order.
+
+    align: brings the inputs to the mask's size. ignore_in_files: label of ignored pixels in the masks as read;
+    ignore_label: in the mask that is returned.
+    """
 
     shorter_side: int
     low_scale: float
@@ -180,17 +186,20 @@ class TrainTransform:
     input_size: int | None
     ignore_label: int
     norm: Normalisation
+    ignore_in_files: int
+    align: Callable[[Sample], Sample] = crop_align_to_mask
     zero_depth_padding: bool = False
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> dict[str, Tensor]:
         """A sample as read -> {"rgb", "depth": float32 (3, H, W), "mask": int64 (h, w)}."""
-        sample = crop_align_to_mask(sample)
+        sample = self.align(sample)
         sample = resize_and_scale(sample, rng, self.shorter_side, self.low_scale, self.high_scale)
         sample = pad(sample, self.crop_size, RGB_MEANS, self.ignore_label, self.zero_depth_padding)
         sample = random_mirror(sample, rng)
         sample = random_crop(sample, rng, self.crop_size)
-        if self.ignore_label != IGNORE:
-            sample["mask"] = np.where(sample["mask"] == IGNORE, np.uint8(self.ignore_label), sample["mask"])
+        if self.ignore_label != self.ignore_in_files:
+            ignored = sample["mask"] == self.ignore_in_files
+            sample["mask"] = np.where(ignored, np.uint8(self.ignore_label), sample["mask"])
         sample = resize_inputs(sample, self.input_size)
         return to_tensor(normalise(sample, self.norm))
 
@@ -201,8 +210,9 @@ class ValTransform:
 
     input_size: int | None
     norm: Normalisation
+    align: Callable[[Sample], Sample] = crop_align_to_mask
 
     def __call__(self, sample: Sample) -> dict[str, Tensor]:
         """A sample as read -> {"rgb", "depth": float32 (3, H, W), "mask": int64 (h, w)}."""
-        sample = resize_inputs(crop_align_to_mask(sample), self.input_size)
+        sample = resize_inputs(self.align(sample), self.input_size)
         return to_tensor(normalise(sample, self.norm))

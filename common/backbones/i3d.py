@@ -99,7 +99,7 @@ class Unit3D(nn.Module):
         super().__init__()
         # With stride 1 and odd kernels the padding is the same on both sides, and the convolution can do it.
         self.pads = stride != (1, 1, 1) or any(k % 2 == 0 for k in kernel)
-        padding = 0 if self.pads else tuple(k // 2 for k in kernel)
+        padding: Sizes = (0, 0, 0) if self.pads else (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=head)
         self.bn = None if head else nn.BatchNorm3d(outputs, eps=1e-3, momentum=0.01)
 
@@ -224,7 +224,7 @@ def _position(name: str) -> int:
 
 
 def _refuse_wrong_bf16(x: Tensor) -> None:
-    if x.is_cuda and torch.__version__ < (2, 10):
+    if x.is_cuda and torch.__version__ < (2, 10):  # type: ignore[operator]  # torch compares it so
         running = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
         if running == torch.bfloat16:
             raise RuntimeError(f"bf16 with torch {torch.__version__}: Conv3d on CUDA is wrong before torch 2.10")

@@ -80,6 +80,8 @@ class SinusoidalPositions(nn.Module):
     stand at the end, start at 1.
     """
 
+    table: Tensor
+
     def __init__(self, embed_dim: int, left_pad: bool = False) -> None:
         super().__init__()
         self.embed_dim, self.left_pad = embed_dim, left_pad
@@ -175,7 +177,7 @@ class TransformerEncoder(nn.Module):
     def forward(self, x: Tensor, keys: Tensor | None = None, values: Tensor | None = None) -> Tensor:
         """x (T, B, C), keys and values (S, B, C) or None; returns (T, B, C)."""
         x = self._embed(x)
-        if keys is not None:
+        if keys is not None and values is not None:
             keys, values = self._embed(keys), self._embed(values)
         for layer in self.layers:
             x = layer(x, keys, values)

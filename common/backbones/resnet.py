@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from common.checkpoint import safe_load
 from common.errors import UserError
-from common.hashing import sha256_of
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 # The part after the dash is the beginning of the file's SHA-256.
@@ -74,8 +73,8 @@ class ResNet(nn.Module):
         x = self.bn1(self.conv1(x)).relu()
         x = nn.functional.max_pool2d(x, 3, 2, 1)
         stages = []
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
+        for stage in range(1, 5):
+            x = getattr(self, f"layer{stage}")(x)
             stages.append(x)
         return stages
 
@@ -135,11 +134,6 @@ def load_imagenet_state(path: str | Path, depth: int | None = None) -> dict[str,
     if depth is not None and _blocks(state) != BLOCKS[depth]:
         raise UserError(f"{path}: holds stages of {_blocks(state)} blocks; expected {BLOCKS[depth]} (ResNet-{depth})")
     return dict(state)
-
-
-def published_file(path: str | Path) -> bool:
-    """Whether the file is one of the published ones, by its SHA-256."""
-    return sha256_of(path).startswith(tuple(name.split("-")[1].removesuffix(".pth") for name in PUBLISHED.values()))
 
 
 def _blocks(state: dict[str, Tensor]) -> tuple[int, ...]:

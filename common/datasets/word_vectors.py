@@ -35,7 +35,8 @@ def read_word_vectors(path: Path, wanted: Collection[str], width: int | None = N
 
 
 def _read_text(path: Path, wanted: set[str], width: int | None) -> Vectors:
-    known, found = {word.encode() for word in wanted}, {}
+    known: set[bytes] = {word.encode() for word in wanted}
+    found: Vectors = {}
     with open(path, "rb") as file:
         for number, line in enumerate(tqdm(file, desc="word vectors", unit=" words", disable=None), start=1):
             line = line.rstrip()

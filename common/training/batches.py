@@ -1,4 +1,4 @@
-"""Batches whose content is a function of seed, epoch and index alone, and where whole data sets are kept.
+"""Batches that are a function of seed, epoch and index alone; and on which device a whole data set is kept.
 
 A resumed run, another number of workers or of processes sees the same samples in the same order.
 """
@@ -18,7 +18,7 @@ class Draw(NamedTuple):
 
     seed: int
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody misses
 
     def rng(self) -> np.random.Generator:
         """The generator of this sample's augmentation."""

@@ -11,11 +11,11 @@ EVERY = 25  # steps between two looks at a CUDA device
 
 
 class LossWatch:
-    """The losses of one epoch; stops at the first that is not finite.
+    """The losses of one epoch; raises UserError at the first that is not finite.
 
     On a CPU each loss is looked at before its update, on CUDA every 25 steps and at the end of the epoch.
-    context: what the error says besides the step, for example the learning rate. last: the run's last checkpoint,
-    which the error names too, if there is one.
+    context: what the error says besides the step, for example the learning rate.
+    last: the run's last checkpoint, which the error names too, if there is one.
     """
 
     def __init__(self, device: torch.device, context: str, last: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Which epoch is the best so far, and when training ends: by the rule that a loop names."""
+"""Which epoch is the best so far, and when training ends because no better one has come."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,13 @@ from common.checkpoint import cpu_state
 
 @dataclass
 class Best:
-    """The best epoch so far: the one whose score is strictly better than all before it.
+    """The best epoch so far: the first with a score strictly better than all scores before it.
 
-    higher: whether a higher score is better. score: of the best epoch. Where it starts with a number, an epoch that is
-    no better than that is never kept; where it starts with None, the first epoch always is, and so is every next one
-    until a score is no NaN. epoch: None before there is one. weights: the model's then, on the CPU, where `update` gets
-    the model.
+    higher: whether a higher score is better.
+    score: of the best epoch. A number to start with has to be beaten. With None the first epoch is always kept, and a
+    score of NaN is replaced by the next one.
+    epoch: None until one is kept.
+    weights: the model's in that epoch, on the CPU, if `update` is given the model.
     """
 
     higher: bool
@@ -26,7 +27,7 @@ class Best:
     weights: dict[str, Tensor] | None = None
 
     def update(self, epoch: int, score: float, model: nn.Module | None = None) -> bool:
-        """Take in an epoch; whether it is the best so far."""
+        """Take in an epoch; returns whether it is the best so far."""
         if not self._is_better(score):
             return False
         self.score, self.epoch = score, epoch
@@ -40,7 +41,7 @@ class Best:
         return score > self.score if self.higher else score < self.score
 
     def restore(self, model: nn.Module) -> int:
-        """Give the model the weights of the best epoch; returns that epoch. Raises ValueError where none was kept."""
+        """Load the best epoch's weights into the model; returns that epoch. Raises ValueError if there are none."""
         if self.weights is None or self.epoch is None:
             raise ValueError("no epoch was kept")
         model.load_state_dict(self.weights)
@@ -57,9 +58,9 @@ class Best:
 
 @dataclass
 class EarlyStopping:
-    """Ends training after `patience` epochs in a row without a score strictly better than the best so far.
+    """Ends training after `patience` epochs in a row without a new best one; a patience of 0 after the first epoch.
 
-    best: the rule and the score to beat. waited: epochs in a row without a better one.
+    best: the rule, and the score to beat. waited: epochs in a row without a better one.
     """
 
     best: Best
@@ -67,7 +68,7 @@ class EarlyStopping:
     waited: int = 0
 
     def update(self, epoch: int, score: float, model: nn.Module | None = None) -> bool:
-        """Take in an epoch; whether it is the best so far."""
+        """Take in an epoch; returns whether it is the best so far."""
         is_better = self.best.update(epoch, score, model)
         self.waited = 0 if is_better else self.waited + 1
         return is_better

@@ -22,10 +22,10 @@ class Stateful(Protocol):
 
 
 class TrainState:
-    """The parts of a training loop that change from epoch to epoch, saved and put back together.
+    """The parts of a training loop that change from epoch to epoch, saved and restored together.
 
-    parts: by the names under which a checkpoint holds them, put back in this order: a schedule before the optimizer
-    whose rates it sets when it is made. A list of parts is kept as a list.
+    parts: by the names that they have in a checkpoint; a part may be a list, for example of optimizers. They are
+    restored in the order given: put a schedule before its optimizer, whose rates it may set.
     epoch: the last finished one; `start` before the first.
     """
 
@@ -35,12 +35,15 @@ class TrainState:
         self.device, self.procs, self.epoch, self.parts = device, procs, start, parts
 
     def state_dict(self) -> dict[str, Any]:
-        """Call it in every process: it gathers the random states of all of them."""
+        """What a checkpoint keeps. Call it in every process: it gathers the random states of all of them."""
         states = {name: _saved(part) for name, part in self.parts.items()}
         return {"epoch": self.epoch, **states, "random": random_states(self.device, self.procs)}
 
     def load_state_dict(self, saved: Mapping[str, Any] | None) -> None:
-        """Go on from what `state_dict` returned, exactly; None, a fresh start, changes nothing."""
+        """Go on exactly from what `state_dict` returned; None (a fresh start) changes nothing.
+
+        Raises KeyError for a part that the checkpoint lacks, ValueError for a list of another length.
+        """
         if saved is None:
             return
         self.epoch = saved["epoch"]
@@ -66,7 +69,10 @@ def random_states(device: torch.device, procs: Processes) -> list[dict[str, Tens
 
 
 def set_random_state(states: Sequence[Mapping[str, Tensor]], procs: Processes) -> None:
-    """Put back this process's own of what `random_states` returned, perhaps with another number of processes."""
+    """Restore this process's own random state from what `random_states` returned.
+
+    Where there are more processes now than then, some share a state.
+    """
     state = states[procs.rank % len(states)]
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:

@@ -1,4 +1,6 @@
-"""One step of training: the model as it is called, gradients, clipping, and what processes share of its statistics."""
+"""One step of training: the model as it is called, clipped gradients, and statistics shared by processes."""
+
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from common.processes import Processes
 
 
 def distributed(
-    model: nn.Module, device: torch.device, procs: Processes, compiled: bool = False, **options: bool
+    model: nn.Module, device: torch.device, procs: Processes, compiled: bool = False, **options: Any
 ) -> nn.Module:
     """The model as training calls it: distributed over the processes, compiled where asked for.
 
@@ -18,11 +20,21 @@ def distributed(
     if procs.world > 1:
         ids = [device.index] if device.type == "cuda" else None
         net = DistributedDataParallel(model, device_ids=ids, **options)
-    return torch.compile(net) if compiled else net
+    return cast(nn.Module, torch.compile(net)) if compiled else net
+
+
+def place(model: nn.Module, device: torch.device, memory_format: torch.memory_format | None = None) -> nn.Module:
+    """The model on its device, its weights in the memory format if one is given; in place. Returns the model."""
+    if memory_format is not None:
+        model.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's hints leave it out
+    return model.to(device)
 
 
 def share_buffers(model: nn.Module, procs: Processes) -> None:
-    """Give all processes the mean of their batch norm statistics: each has seen its share of the samples."""
+    """Set floating-point buffers (batch norm statistics) to their mean over the processes; call it after an epoch.
+
+    Each process has seen its share of the samples only.
+    """
     for buffer in model.buffers() if procs.world > 1 else ():
         if buffer.is_floating_point():
             procs.sum(buffer).div_(procs.world)
@@ -34,16 +46,16 @@ def grad_scaler(precision: str) -> torch.amp.GradScaler:
 
 
 def clipped_step(loss: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
-    """One step on a loss: its gradients alone, clipped, then the optimizer's step. Returns as `clip_and_step`."""
+    """One step on a loss: old gradients cleared, backward, then `clip_and_step`, whose norm it returns."""
     optimizer.zero_grad()
     scaler.scale(loss).backward()
     return clip_and_step(optimizer, scaler, clip)
 
 
 def clip_and_step(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, clip: float) -> Tensor:
-    """Clip the gradients that are there to norm `clip` over all of the optimizer's parameters, then step.
+    """Clip the optimizer's gradients, all together, to norm `clip`, then step.
 
-    Returns the norm before the clipping, a scalar on the device.
+    Returns the norm before clipping, a scalar on the device.
     """
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)

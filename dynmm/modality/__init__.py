@@ -1,1 +1,4 @@
-"""DynMM at the modality level: whole expert networks are chosen for each sample (MM-IMDB, CMU-MOSEI)."""
+"""DynMM's modality level: six scripts, two that count multiply-adds, and the loop that all of them share.
+
+imdb/ and affect/ hold what belongs to one data set, networks/ what the networks of both are made of.
+"""

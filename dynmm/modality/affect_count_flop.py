@@ -7,16 +7,16 @@ prints
     MACs 135.13226M  parameters 3.02665M
     MACs measured 152.88226M  (matrix products, convolutions, attention; no norms)
 
-The first line follows the rule behind the published constants (dynmm.modality.madds), which leaves attention out.
-The published script ends in a TypeError for the dynamic network; this one counts it.
+The first line follows the rule behind the published constants (dynmm.modality.networks.madds), which leaves
+attention out. The published script ends in a TypeError for the dynamic network; this one counts it.
 """
 
 import sys
 
 from common.errors import UserError, run_main
 from common.flags import Parser, positive
-from dynmm.modality import affect_networks
-from dynmm.modality.madds import STEPS, Part, count_lines, example, parts
+from dynmm.modality.affect import networks
+from dynmm.modality.networks.madds import STEPS, Part, count_lines, example, parts
 
 # --model-type 3 to 8 are the fusions 0 to 5.
 FIRST_FUSION = 3
@@ -40,9 +40,9 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for an unknown --model-type."""
     args = parser().parse_args(sys.argv[1:] if argv is None else argv)
-    sizes = affect_networks.AffectSizes(narrow=args.narrow)
+    sizes = networks.AffectSizes(narrow=args.narrow)
     if args.model_type == -1:
-        gate, experts = parts(affect_networks.DynMMNetV2(sizes), args.steps)
+        gate, experts = parts(networks.DynMMNetV2(sizes), args.steps)
         chosen = experts[0 if args.path == 1 else 1]
         counted = [gate, chosen] if args.weight_enable else [chosen]
     else:
@@ -50,15 +50,15 @@ def main(argv: list[str] | None = None) -> None:
     print("\n".join(count_lines(counted)))
 
 
-def static_part(model_type: int, enc: str, sizes: affect_networks.AffectSizes, steps: int) -> Part:
+def static_part(model_type: int, enc: str, sizes: networks.AffectSizes, steps: int) -> Part:
     """A single-modality expert (0 to 2) or a fusion network."""
     inputs, lengths = example(sizes, steps)
     if model_type in (0, 1, 2):
-        return Part(affect_networks.unimodal_expert(model_type, enc, sizes=sizes), (inputs[model_type], lengths))
+        return Part(networks.unimodal_expert(model_type, enc, sizes=sizes), (inputs[model_type], lengths))
     fusion = model_type - FIRST_FUSION
-    if not 0 <= fusion < len(affect_networks.FUSIONS):
-        raise UserError(f"--model-type: found {model_type}, expected -1 to {len(affect_networks.FUSIONS) + 2}")
-    return Part(affect_networks.fusion_network(fusion, sizes), (inputs, lengths))
+    if not 0 <= fusion < len(networks.FUSIONS):
+        raise UserError(f"--model-type: found {model_type}, expected -1 to {len(networks.FUSIONS) + 2}")
+    return Part(networks.fusion_network(fusion, sizes), (inputs, lengths))
 
 
 if __name__ == "__main__":

@@ -10,71 +10,76 @@ It writes log/mosei/reg_transformer_encoder_text.pt and ..._head_text.pt, from w
 """
 
 import sys
-from argparse import Namespace
 from dataclasses import asdict
+from pathlib import Path
 
+import torch
+
+from common.cuda import launched, seed_everything
 from common.errors import run_main
-from common.flags import Parser
-from dynmm.modality.affect_data import FOLDERS, open_clips
-from dynmm.modality.affect_networks import MODALITIES, AffectSizes, encoder_name, modality_index, unimodal_expert
-from dynmm.modality.affect_scores import SentimentTask
-from dynmm.modality.checkpoints import affect_expert_files
-from dynmm.modality.final import network_madds
-from dynmm.modality.flags import CORR, PADDING, add_data_flags, resolve, script_parser
-from dynmm.modality.madds import example
-from dynmm.modality.stage import Stage, run_stage
-from dynmm.modality.summaries import affect_summary
+from common.processes import Processes
+from common.provenance import command_line
+from dynmm.modality.affect.data import FOLDERS, open_clips
+from dynmm.modality.affect.files import expert_files
+from dynmm.modality.affect.flags import UniSettings
+from dynmm.modality.affect.flags import read_uni_flags as read_flags
+from dynmm.modality.affect.networks import MODALITIES, encoder_name, modality_index, sizes_of, unimodal_expert
+from dynmm.modality.affect.scores import SentimentTask
+from dynmm.modality.affect.summaries import static_summary
+from dynmm.modality.batches import Data
+from dynmm.modality.final import test
+from dynmm.modality.results import final_scores
+from dynmm.modality.runs import begin, open_run, repetitions, save_parts, starting_point
+from dynmm.modality.train import train
 
-MODULE = "dynmm.modality.affect_uni"
-QUIRKS = [PADDING, CORR]
-
-
-def parser() -> Parser:
-    """The published flags, then ours."""
-    p = script_parser(MODULE, "Train or test a single-modality expert on CMU-MOSEI or CMU-MOSI.")
-    add = p.add_argument
-    add("--mod", type=int, default=2, help="0 visual, 1 audio, otherwise text")
-    add("--enc", default="transformer", help="gru, otherwise transformer")
-    add("--hidden-dim1", type=int, default=0, help="width of the encoder; 0: as published")
-    add("--hidden-dim2", type=int, default=0, help="hidden width of the head; 0: as published")
-    add("--data", default="mosei", help="mosei or mosi")
-    add("--lr", type=float, default=1e-4)
-    add("--clf", action="store_true", help="two outputs and cross-entropy; a label of at least 0 is positive")
-    add("--measure", action="store_true", help="time the inference")
-    add_data_flags(p, None, 32, QUIRKS)
-    return p
-
-
-def open_stage(args: Namespace) -> Stage:
-    """Read the data and say what is trained."""
-    mod, enc, quirks = modality_index(args.mod), encoder_name(args.enc), args.quirks
-    hidden, outputs = (args.hidden_dim1, args.hidden_dim2), 2 if args.clf else 1
-    unimodal_expert(mod, enc, *hidden, outputs, AffectSizes(narrow=64))  # refuses a width before the data is read
-    splits, dataset, notes = open_clips(args, FOLDERS[0], only=mod)
-    sizes, steps = AffectSizes(*splits["train"].widths, args.narrow), splits["train"].text.shape[1]
-    task = SentimentTask(args.batch_size, classes=args.clf, corr_of_scores=quirks["corr"] == "scores")
-    inputs, lengths = example(sizes, steps)
-    return Stage(
-        module=MODULE,
-        name=f"{args.data}_{'clf' if args.clf else 'reg'}_{enc}_{MODALITIES[mod]}",
-        dataset=dataset,
-        notes=notes,
-        splits=splits,
-        task=task,
-        build=lambda: (unimodal_expert(mod, enc, *hidden, outputs, sizes, quirks["padding"]), None),
-        parts=lambda model: list(
-            zip(model, affect_expert_files(args.log_dir, args.data, mod, enc, args.clf), strict=True)
-        ),
-        config={"script": MODULE, "sizes": asdict(sizes), "padding": quirks["padding"]},
-        madds=lambda model: network_madds(model, inputs[mod], lengths),
-        summary=lambda finals: affect_summary(finals, 2),
-    )
+SCRIPT = "affect_uni"
+MODULE = f"dynmm.modality.{SCRIPT}"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
-    run_stage(open_stage, MODULE, resolve(parser().parse_args(argv), QUIRKS, n_epochs=100, wd=0.01), argv)
+    settings = read_flags(argv)
+    with launched(settings.gpu, settings.precision, MODULE, argv) as (device, procs):
+        only = modality_index(settings.mod)
+        data = open_clips(settings.data, settings.data_path, FOLDERS[0], only).on(device)
+        folders: list[Path] = []
+        for one, folder in repetitions(settings, SCRIPT, run_name(settings)):
+            folders.append(folder)
+            run_once(one, data, folders, device, procs, command_line(MODULE, argv))
+
+
+def run_once(
+    settings: UniSettings, data: Data, folders: list[Path], device: torch.device, procs: Processes, command: str
+) -> None:
+    """Train and test one repetition, in the last of the folders; its log ends with a summary of all of them."""
+    seed_everything(settings.seed)
+    sizes, padding = sizes_of(data, settings.narrow), settings.quirks["padding"]
+    hidden, outputs = (settings.hidden_dim1, settings.hidden_dim2), 2 if settings.clf else 1
+    model = unimodal_expert(settings.mod, settings.enc, *hidden, outputs, sizes, padding)
+    files = expert_files(settings.log_dir, settings.data, settings.mod, settings.enc, settings.clf)
+    parts = list(zip(model, files, strict=True))
+    task = SentimentTask(settings.batch_size, classes=settings.clf, corr_of_scores=settings.corr_of_scores)
+    run = open_run(settings, SCRIPT, run_name(settings), data.facts, None, device, procs, command)
+    if run.finished:
+        run.note("\n".join(static_summary(final_scores(folders), 2)))
+        return
+    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
+    with run:
+        start = begin(run, model, settings.seed, data.notes, start)
+        if settings.eval_only:
+            test(settings, run, model, data.splits, task, epoch=0)
+        else:
+            train(settings, run, model, data.splits, task, start)
+            save_parts(settings, run, parts, {"script": MODULE, "sizes": asdict(sizes), "padding": padding})
+        if procs.first:
+            run.print("\n".join(static_summary(final_scores(folders), 2)))
+
+
+def run_name(settings: UniSettings) -> str:
+    """The name of the run, which its default folder has too."""
+    task, modality = "clf" if settings.clf else "reg", MODALITIES[modality_index(settings.mod)]
+    return f"{settings.data}_{task}_{encoder_name(settings.enc)}_{modality}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
 """What the command lines of DynMM's six modality-level scripts share: published flags, ours, and the quirks."""
 
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from common.errors import UserError
-from common.flags import Parser, Quirk, add_run_flags, parse_quirks, positive
+from common.flags import Parser, Quirk, RunSettings, add_run_flags, positive
+from dynmm.modality.networks.gating import NO_GATE, Gating
 
 GATE_IN_TEST = Quirk("gate_in_test", ("official", "trained"), "the test sets a hard gate, or the one that was trained")
 FROZEN_MODE = Quirk(
@@ -37,6 +41,58 @@ LRTF = Quirk(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModalitySettings(RunSettings):
+    """What the flags that all six scripts have come to; a script's own settings inherit from it."""
+
+    n_runs: int  # repetitions, with the seeds seed, seed + 1, ...
+    eval_only: bool  # test what lies in log_dir
+    measure: bool  # time the inference
+    log_dir: Path  # where experts and networks are kept
+    seed: int
+    batch_size: int  # samples, over all processes; of evaluations too
+    narrow: int  # hidden sizes are divided by it; 1 as published
+    n_epochs: int  # at most
+    lr: float
+    wd: float  # AdamW's weight decay
+
+    @property
+    def gating(self) -> Gating:
+        """What the script does with a gate."""
+        return NO_GATE
+
+    def recorded(self) -> dict[str, Any]:
+        """{field: value}; a script without a gate records these four all the same, so that all runs have them."""
+        gating = asdict(self.gating)
+        return {name: gating[name] for name in ("reg", "freeze", "infer_mode", "real_gating")} | super().recorded()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateSettings(ModalitySettings):
+    """What the flags that the two dynamic scripts have besides come to."""
+
+    reg: float  # lambda: the weight of expert 2's share in the loss
+    freeze: bool  # train the gate alone
+    hard_gate: bool  # a hard gate in training
+    infer_mode: int  # 0 gated, 1 or 2 that expert alone
+    expert1: Path | None  # file of expert 1's encoder, its head's beside it
+    expert2: Path | None
+    real_gating: str  # when a hard gate runs the chosen expert alone: inference, always, never
+
+    @property
+    def gating(self) -> Gating:
+        """What the script does with its gate."""
+        return Gating(
+            reg=self.reg,
+            freeze=self.freeze,
+            still=self.freeze and self.quirks["frozen_mode"] == "eval",
+            real_gating=self.real_gating,
+            infer_mode=self.infer_mode,
+            hard_test=self.quirks.get("gate_in_test") == "official",
+            counted_once=self.quirks["gate_counted"] == "once",
+        )
+
+
 def script_parser(module: str, description: str) -> Parser:
     """A parser with what all six published scripts have: --gpu, --n-runs, --eval-only."""
     parser = Parser(prog=f"python -m {module}", description=description)
@@ -47,11 +103,13 @@ def script_parser(module: str, description: str) -> Parser:
     return parser
 
 
-def add_data_flags(parser: Parser, data_path: str | None, batch_size: int, quirks: list[Quirk]) -> None:
+def add_own_flags(
+    parser: Parser, data_path: str | None, batch_size: int, quirks: Sequence[Quirk], **published: float | None
+) -> None:
     """Our flags. data_path: the published one, None where it depends on --data; batch_size: the published one.
 
-    --measure, --n-epochs, --lr and --wd are added where the published script has none; their defaults are then
-    set by `resolve`.
+    published: n_epochs, lr and wd as far as the published script has no flag for them; None where another flag decides.
+    --measure is added where the published script has none.
     """
     ours = parser.add_argument_group("ours, for this script")
     add = ours.add_argument
@@ -63,23 +121,12 @@ def add_data_flags(parser: Parser, data_path: str | None, batch_size: int, quirk
     add("--narrow", type=positive, default=1, metavar="N", help="divide hidden sizes by N; 1 as published")
     if "--measure" not in known:
         add("--measure", action="store_true", help="time the inference")
-    if "--n-epochs" not in known:
-        add("--n-epochs", type=int, default=None, help="epochs at most; default as published")
-    for flag in ("--lr", "--wd"):
-        if flag not in known:
-            add(flag, type=float, default=None, help="default as published")
-    add_run_flags(parser, quirks)
-
-
-def add_sizes_flag(parser: Parser) -> None:
-    """--sizes of MM-IMDB."""
-    parser.add_argument(
-        "--sizes",
-        type=positive,
-        nargs=3,
-        metavar="N",
-        help="ours: films of train, valid, test; default: as the file says, else as published",
-    )
+    if "n_epochs" in published:
+        add("--n-epochs", type=int, default=published["n_epochs"], help="epochs at most; default as published")
+    for name in ("lr", "wd"):
+        if name in published:
+            add(f"--{name}", type=float, default=published[name], help="default as published")
+    add_run_flags(parser, list(quirks))
 
 
 def add_gate_flags(parser: Parser) -> None:
@@ -96,30 +143,22 @@ def add_gate_flags(parser: Parser) -> None:
     )
 
 
-def resolve(args: Namespace, quirks: list[Quirk], **published: float) -> Namespace:
-    """Check the values, set published ones where a flag has none (n_epochs, lr, wd, reg, freeze) and all quirks.
-
-    Raises UserError naming the flag.
-    """
-    for name, value in {"reg": 0.0, "freeze": False, "infer_mode": 0, "real_gating": "never", **published}.items():
-        if getattr(args, name, None) is None:
-            setattr(args, name, value)
+def check_flags(args: Namespace) -> None:
+    """Raises UserError naming a flag of all six scripts that does not fit."""
     if args.n_epochs < 1:
         raise UserError(f"--n-epochs {args.n_epochs}: expected at least 1")
     if args.eval_only and args.resume:
         raise UserError(f"--eval-only --resume {args.resume}: the files to test are named by --log-dir")
     if args.n_runs > 1 and args.resume not in ("", "auto"):
         raise UserError(f"--n-runs {args.n_runs} --resume {args.resume}: only one run can go on from a checkpoint")
-    if args.real_gating == "always" and not hard_gate(args):
+
+
+def check_gate_flags(args: Namespace) -> None:
+    """Raises UserError naming a flag of a dynamic script that does not fit."""
+    check_flags(args)
+    if args.real_gating == "always" and not args.hard_gate:
         raise UserError("--real-gating always: needs a hard gate in training (--hard-gate)")
     if args.infer_mode > 2:
         raise UserError(f"--infer-mode {args.infer_mode}: expected 0 (gated), 1 or 2 (that expert)")
     if args.infer_mode > 0 and args.freeze and not args.eval_only:
         raise UserError(f"--infer-mode {args.infer_mode} --freeze: nothing is left to train; test with --eval-only")
-    args.quirks = parse_quirks(args.quirk, quirks)
-    return args
-
-
-def hard_gate(args: Namespace) -> bool:
-    """Whether training asks for a hard gate; False for scripts without a gate."""
-    return getattr(args, "hard_gate", False)

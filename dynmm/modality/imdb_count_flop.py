@@ -7,17 +7,17 @@ prints
     MACs 1.25261M  parameters 1.25430M
     MACs measured 1.25261M  (matrix products, convolutions, attention; no norms)
 
-The first line follows the rule behind the published constants (dynmm.modality.madds). The published script ends in
-a TypeError for the dynamic network; this one counts it.
+The first line follows the rule behind the published constants (dynmm.modality.networks.madds). The published script
+ends in a TypeError for the dynamic network; this one counts it.
 """
 
 import sys
 
 from common.errors import UserError, run_main
 from common.flags import Parser, positive
-from dynmm.modality import imdb_networks
-from dynmm.modality.experts import Expert
-from dynmm.modality.madds import Part, count_lines, example, parts
+from dynmm.modality.imdb import networks
+from dynmm.modality.networks.blocks import Expert
+from dynmm.modality.networks.madds import Part, count_lines, example, parts
 
 # --model-type 2 to 5 are the fusions 0 to 3.
 FIRST_FUSION = 2
@@ -38,7 +38,7 @@ def parser() -> Parser:
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for an unknown --model-type."""
     args = parser().parse_args(sys.argv[1:] if argv is None else argv)
-    sizes = imdb_networks.ImdbSizes(narrow=args.narrow)
+    sizes = networks.ImdbSizes(narrow=args.narrow)
     if args.model_type == -1:
         counted = dynamic_parts(args.path, args.weight_enable, sizes)
     else:
@@ -46,24 +46,24 @@ def main(argv: list[str] | None = None) -> None:
     print("\n".join(count_lines(counted)))
 
 
-def dynamic_parts(path: int, weight_enable: bool, sizes: imdb_networks.ImdbSizes) -> list[Part]:
+def dynamic_parts(path: int, weight_enable: bool, sizes: networks.ImdbSizes) -> list[Part]:
     """The expert of --path, behind the gate where that is included."""
-    net = imdb_networks.DynMMNet(sizes)
+    net = networks.DynMMNet(sizes)
     gate, experts = parts(net)
     image = Part(Expert(net.image_encoder, net.image_head), (example(sizes)[0][1],))
     chosen = {1: experts[0], 2: image}.get(path, experts[1])
     return [gate, chosen] if weight_enable else [chosen]
 
 
-def static_part(model_type: int, sizes: imdb_networks.ImdbSizes) -> Part:
+def static_part(model_type: int, sizes: networks.ImdbSizes) -> Part:
     """A single-modality expert (0, 1) or a fusion network."""
     inputs, _ = example(sizes)
     if model_type in (0, 1):
-        return Part(imdb_networks.unimodal_expert(model_type, sizes), (inputs[model_type],))
+        return Part(networks.unimodal_expert(model_type, sizes), (inputs[model_type],))
     fuse = model_type - FIRST_FUSION
-    if not 0 <= fuse < len(imdb_networks.FUSIONS):
-        raise UserError(f"--model-type: found {model_type}, expected -1 to {len(imdb_networks.FUSIONS) + 1}")
-    return Part(imdb_networks.fusion_network(fuse, sizes), (inputs,))
+    if not 0 <= fuse < len(networks.FUSIONS):
+        raise UserError(f"--model-type: found {model_type}, expected -1 to {len(networks.FUSIONS) + 1}")
+    return Part(networks.fusion_network(fuse, sizes), (inputs,))
 
 
 if __name__ == "__main__":

@@ -10,61 +10,71 @@ It writes log/imdb/best_lf.pt (or best_ef.pt, best_lrtf.pt, best_mim.pt), from w
 """
 
 import sys
-from argparse import Namespace
 from dataclasses import asdict
+from pathlib import Path
 
+import torch
+
+from common.cuda import launched, seed_everything
 from common.errors import run_main
-from common.flags import Parser
-from dynmm.modality.checkpoints import imdb_fusion_file
-from dynmm.modality.final import network_madds
-from dynmm.modality.flags import LRTF, add_data_flags, add_sizes_flag, resolve, script_parser
-from dynmm.modality.imdb_data import open_films
-from dynmm.modality.imdb_networks import ImdbSizes, fusion_name, fusion_network
-from dynmm.modality.imdb_scores import GenreTask
-from dynmm.modality.madds import example
-from dynmm.modality.stage import Stage, run_stage
-from dynmm.modality.summaries import imdb_summary
+from common.processes import Processes
+from common.provenance import command_line
+from dynmm.modality.batches import Data
+from dynmm.modality.final import test
+from dynmm.modality.imdb.data import open_films
+from dynmm.modality.imdb.files import fusion_file
+from dynmm.modality.imdb.flags import MmSettings
+from dynmm.modality.imdb.flags import read_mm_flags as read_flags
+from dynmm.modality.imdb.networks import ImdbSizes, fusion_name, fusion_network
+from dynmm.modality.imdb.scores import GenreTask
+from dynmm.modality.imdb.summaries import static_summary
+from dynmm.modality.results import final_scores
+from dynmm.modality.runs import begin, open_run, repetitions, save_parts, starting_point
+from dynmm.modality.train import train
 
-MODULE = "dynmm.modality.imdb_mm"
-QUIRKS = [LRTF]
-LEARNING_RATES = {"ef": 4e-2, "lf": 8e-3, "lrtf": 8e-3, "mim": 8e-3}
-
-
-def parser() -> Parser:
-    """The published flags, then ours; --fusion is README's name of --fuse."""
-    p = script_parser(MODULE, "Train or test a fusion network on MM-IMDB.")
-    p.add_argument("--fuse", "--fusion", type=int, default=0, help="0 early, 1 late, 2 low-rank tensor, 3 MI matrix")
-    p.add_argument("--measure", action="store_true", help="time the inference")
-    add_sizes_flag(p)
-    add_data_flags(p, "data/multimodal_imdb.hdf5", 128, QUIRKS)
-    return p
-
-
-def open_stage(args: Namespace) -> Stage:
-    """Read the data and say what is trained."""
-    sizes, lrtf = ImdbSizes(narrow=args.narrow), args.quirks["lrtf"]
-    splits, dataset, notes = open_films(args)
-    return Stage(
-        module=MODULE,
-        name=fusion_name(args.fuse),
-        dataset=dataset,
-        notes=notes,
-        splits=splits,
-        task=GenreTask(),
-        build=lambda: (fusion_network(args.fuse, sizes, lrtf), None),
-        parts=lambda model: [(model, imdb_fusion_file(args.log_dir, args.fuse))],
-        config={"script": MODULE, "sizes": asdict(sizes), "lrtf": lrtf},
-        madds=lambda model: network_madds(model, example(sizes)[0]),
-        summary=imdb_summary,
-    )
+SCRIPT = "imdb_mm"
+MODULE = f"dynmm.modality.{SCRIPT}"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(argv)
-    args = resolve(args, QUIRKS, n_epochs=1000, lr=LEARNING_RATES[fusion_name(args.fuse)], wd=0.01)
-    run_stage(open_stage, MODULE, args, argv)
+    settings = read_flags(argv)
+    with launched(settings.gpu, settings.precision, MODULE, argv) as (device, procs):
+        data = open_films(settings.data_path, settings.sizes).on(device)
+        folders: list[Path] = []
+        for one, folder in repetitions(settings, SCRIPT, run_name(settings)):
+            folders.append(folder)
+            run_once(one, data, folders, device, procs, command_line(MODULE, argv))
+
+
+def run_once(
+    settings: MmSettings, data: Data, folders: list[Path], device: torch.device, procs: Processes, command: str
+) -> None:
+    """Train and test one repetition, in the last of the folders; its log ends with a summary of all of them."""
+    seed_everything(settings.seed)
+    sizes, lrtf, task = ImdbSizes(narrow=settings.narrow), settings.quirks["lrtf"], GenreTask()
+    model = fusion_network(settings.fuse, sizes, lrtf)
+    parts = [(model, fusion_file(settings.log_dir, settings.fuse))]
+    run = open_run(settings, SCRIPT, run_name(settings), data.facts, None, device, procs, command)
+    if run.finished:
+        run.note("\n".join(static_summary(final_scores(folders))))
+        return
+    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
+    with run:
+        start = begin(run, model, settings.seed, data.notes, start)
+        if settings.eval_only:
+            test(settings, run, model, data.splits, task, epoch=0)
+        else:
+            train(settings, run, model, data.splits, task, start)
+            save_parts(settings, run, parts, {"script": MODULE, "sizes": asdict(sizes), "lrtf": lrtf})
+        if procs.first:
+            run.print("\n".join(static_summary(final_scores(folders))))
+
+
+def run_name(settings: MmSettings) -> str:
+    """The name of the run, which its default folder has too."""
+    return fusion_name(settings.fuse)
 
 
 if __name__ == "__main__":

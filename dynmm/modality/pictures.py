@@ -44,7 +44,8 @@ def draw_gate(run: Run, weights: Tensor, needs: np.ndarray | None) -> None:
     axes = figure.subplots()
     for label, members in groups.items():
         share = (second[members] > 0.5).mean() if members.any() else float("nan")
-        axes.hist(second[members], bins=np.linspace(0, 1, BINS + 1), alpha=0.6, label=f"{label}: share {share:.2f}")
+        label = f"{label}: share {share:.2f}"
+        axes.hist(second[members], bins=np.linspace(0, 1, BINS + 1).tolist(), alpha=0.6, label=label)
     axes.set_xlabel("weight of expert 2")
     axes.set_ylabel("test samples")
     axes.legend(frameon=False)

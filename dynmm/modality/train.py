@@ -1,103 +1,135 @@
 """The training loop of all six scripts: AdamW, clipped gradients, best epoch on the validation set, early stopping."""
 
 import time
-from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from common.cuda import autocast
 from common.errors import UserError
+from common.provenance import peak_memory
 from common.run import Run
 from common.training.loss_watch import LossWatch
-from common.training.step import distributed, share_buffers
+from common.training.selection import Best, EarlyStopping
+from common.training.state import TrainState
+from common.training.step import clipped_step, distributed, grad_scaler, share_buffers
 from dynmm.gate import Gated
-from dynmm.modality.batches import Split, check_shares, shares, shuffled
-from dynmm.modality.evaluate import Inference, Losses, Task, evaluate
-from dynmm.modality.progress import Progress
+from dynmm.modality.batches import Split, own_samples, training_batches
+from dynmm.modality.evaluate import Task, evaluate
+from dynmm.modality.final import test
+from dynmm.modality.flags import ModalitySettings
+from dynmm.modality.networks.checkpoints import MADE_BY
+from dynmm.modality.networks.gating import Gating
+from dynmm.modality.networks.two_experts import TwoExperts
+from dynmm.modality.pictures import draw_curves
+from dynmm.modality.results import Losses, share_of_expert2
 
 CLIP = 8.0  # largest norm of the gradient
+PATIENCE = 8  # epochs in a row without a better score that end the training
 
 
 def train(
-    args: Namespace, run: Run, model: nn.Module, train_set: Split, valid_set: Split, task: Task, progress: Progress
+    settings: ModalitySettings,
+    run: Run,
+    model: nn.Module,
+    data: Mapping[str, Split],
+    task: Task,
+    start: Mapping[str, Any] | None,
 ) -> None:
-    """Train until early stopping or --n-epochs; the model then holds the weights of its best epoch.
+    """Train until early stopping or --n-epochs, then test; the model ends with the weights of its best epoch.
 
-    last.pt after every epoch, best.pt whenever the validation set's score is the best so far. progress: where to
-    begin; behind a checkpoint training goes on exactly as if it had never stopped.
-    Raises UserError where no epoch was kept.
+    last.pt after every epoch, best.pt whenever the validation set's score is the best so far. data: train, valid and
+    test. start: what one of our checkpoints holds, behind whose epoch training goes on exactly as if it had never
+    stopped; None for a fresh start. Raises UserError where no epoch was kept.
     """
-    net = distributed(model, run.device, run.procs, args.compile, find_unused_parameters=hasattr(model, "gate"))
+    gating, gated = settings.gating, isinstance(model, TwoExperts)
+    still = model.experts() if isinstance(model, TwoExperts) and gating.still else ()
+    net = distributed(model, run.device, run.procs, settings.compile, find_unused_parameters=gated)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=args.lr, weight_decay=args.wd)
-    scaler = torch.amp.GradScaler(enabled=args.precision == "fp16")
-    progress.restore(optimizer, scaler, run.procs)
-    inference = Inference(args.batch_size, run.device, args.precision, run.procs, routed=routes(args, model))
+    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.wd)
+    scaler, stopping = grad_scaler(settings.precision), early_stopping(task)
+    state = TrainState(run.device, run.procs, start=-1, optimizer=optimizer, scaler=scaler, stopping=stopping)
+    state.load_state_dict(start)
+    trained = 0.0 if start is None else start["seconds"]  # of training alone, over all interruptions
 
-    for epoch in range(progress.done + 1, args.n_epochs):
-        if progress.stopping.over:
+    for epoch in range(state.epoch + 1, settings.n_epochs):
+        if stopping.over:
             break
         began = time.monotonic()
-        losses = train_epoch(args, run, net, model, train_set, task, optimizer, scaler, epoch)
+        batches = training_batches(
+            len(data["train"]), settings.batch_size, settings.seed, epoch, limit=settings.max_steps
+        )
+        losses = train_epoch(net, data["train"], batches, optimizer, scaler, task, gating, run, epoch, still)
         seconds = time.monotonic() - began
-        progress.seconds += seconds
-        run.trained(epoch, len(train_set), seconds)
+        trained += seconds
+        run.trained(epoch, len(data["train"]), seconds)
 
         share_buffers(model, run.procs)
-        valid = evaluate(model, valid_set, task, inference, args.reg)
-        for line in task.epoch_lines(epoch, losses, valid, progress.stopping.waited):
+        valid = evaluate(model, data["valid"], task, run, settings.batch_size, gating.routes(model), gating.reg)
+        for line in task.epoch_lines(epoch, losses, valid, stopping.waited):
             run.print(line)
-        gate = {}
-        if valid.mean_weights is not None:
+        gate: dict[str, Any] = {}
+        if valid.weights is not None and valid.mean_weights is not None:
             run.print("mean branch weight {:.4f}, {:.4f}".format(*valid.mean_weights))
             gate = {"cost": valid.losses.cost, "share_e2": share_of_expert2(valid.weights)}
+        scores: dict[str, Any] = {name: value for name, value in valid.metrics.items() if name != "loss"}
         run.record(epoch, "train", loss=losses.total, task_loss=losses.task)
-        run.record(epoch, "valid", loss=valid.losses.total, task_loss=valid.losses.task, **gate, **without_loss(valid))
-        if progress.stopping.update(epoch, task.selection(valid)):
-            run.print("Saving Best")
-        progress.save(run, epoch, model, optimizer, scaler)
+        run.record(epoch, "valid", loss=valid.losses.total, task_loss=valid.losses.task, **gate, **scores)
 
-    if progress.best is None:
+        state.epoch = epoch
+        is_best = stopping.update(epoch, task.selection_score(valid), model)
+        if is_best:
+            run.print("Saving Best")
+        content = {"made_by": MADE_BY, "model": model.state_dict()}
+        best = {**content, "epoch": epoch, "score": stopping.best.score} if is_best else None
+        run.save(epoch, {**content, "ours": {**state.state_dict(), "seconds": trained}}, best)
+
+    if stopping.best.epoch is None:
         raise UserError(
-            f"{task.nothing_kept(progress.done + 1)}, so that no checkpoint was kept; try another --lr or --seed, or "
+            f"{task.nothing_kept(state.epoch + 1)}, so that no checkpoint was kept; try another --lr or --seed, or "
             "a larger --batch-size or training set"
         )
-    model.load_state_dict(progress.best)
+    best_epoch = stopping.best.restore(model)
+    print_costs(run, model, trained)
+    test(settings, run, model, data, task, best_epoch)
+    if run.procs.first:
+        draw_curves(run, best_epoch)
 
 
 def train_epoch(
-    args: Namespace,
-    run: Run,
     net: nn.Module,
-    model: nn.Module,
-    train_set: Split,
-    task: Task,
+    split: Split,
+    batches: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
+    task: Task,
+    gating: Gating,
+    run: Run,
     epoch: int,
+    still: Sequence[nn.Module] = (),
 ) -> Losses:
-    """One pass over the training set; net is the model as it is called (compiled, distributed).
+    """One pass over the batches; net is the model as it is called (compiled, distributed).
 
+    still: parts of it that stay in eval mode (no dropout, no new statistics), where the others are in training mode.
     Returns the means over all samples, each at the weights of its own step.
     """
-    training_mode(model, frozen=args.freeze, keep_frozen_still=args.quirks.get("frozen_mode") == "eval")
-    watch = LossWatch(run.device, f"epoch {epoch}, learning rate {args.lr:g}", run.last)
-    gating = {"real_gating": True} if args.real_gating == "always" else {}
-    parameters = list(model.parameters())
+    net.train()
+    for part in still:
+        part.eval()
+    watch = LossWatch(run.device, f"epoch {epoch}, learning rate {optimizer.param_groups[0]['lr']:g}", run.last)
+    options = {"real_gating": True} if gating.real_gating == "always" else {}
     sums, samples = torch.zeros(3, device=run.device), 0  # of total, task loss and cost
-    order = shuffled(len(train_set), args.batch_size, args.seed, epoch, args.max_steps)
-    for indices in run.progress(order, f"epoch {epoch}"):
-        batch = train_set.batch(indices, run.device, shares(run.procs))
-        with autocast(run.device, args.precision):
-            answer = net(batch.inputs, batch.lengths, **gating)
+    for indices in run.progress(batches, f"epoch {epoch}"):
+        batch = split.batch(indices, run.device, own_samples(run.procs))
+        with run.autocast():
+            answer = net(batch.inputs, batch.lengths, **options)
         prediction, cost = (answer.prediction, answer.cost) if isinstance(answer, Gated) else (answer, None)
         loss = task.loss(prediction.float(), batch.labels)
-        total = loss if cost is None else loss + args.reg * cost
+        total = loss if cost is None else loss + gating.reg * cost
         watch.add(total)
         own = len(batch.labels)
-        update(total * (own * run.procs.world / batch.size), optimizer, scaler, parameters)
+        clipped_step(total * (own * run.procs.world / batch.size), optimizer, scaler, CLIP)
         sums += own * torch.stack([total, loss, loss * 0 if cost is None else cost]).detach()
         samples += own
     watch.mean()
@@ -105,43 +137,13 @@ def train_epoch(
     return Losses(*(value / counted[-1] for value in counted[:-1]))
 
 
-def update(
-    loss: Tensor, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, parameters: Sequence[Tensor]
-) -> Tensor:
-    """One step: gradients, clipped to norm 8 over all parameters, and the optimizer's step. Returns the norm before."""
-    optimizer.zero_grad()
-    scaler.scale(loss).backward()
-    scaler.unscale_(optimizer)
-    norm = nn.utils.clip_grad_norm_(parameters, CLIP)
-    scaler.step(optimizer)
-    scaler.update()
-    return norm
+def early_stopping(task: Task) -> EarlyStopping:
+    """The published rule: a strictly better score on the validation set, and one that is better than nothing."""
+    return EarlyStopping(Best(task.higher, task.to_beat), PATIENCE)
 
 
-def training_mode(model: nn.Module, frozen: bool, keep_frozen_still: bool) -> None:
-    """Training mode; frozen experts too, as published, unless they are kept still (no dropout, no new statistics)."""
-    model.train()
-    if frozen and keep_frozen_still:
-        for expert in model.experts():
-            expert.eval()
-
-
-def routes(args: Namespace, model: nn.Module) -> bool:
-    """Whether at inference the chosen expert alone runs: it has a hard gate, and --real-gating does not say never."""
-    return args.real_gating != "never" and getattr(model, "hard", False)
-
-
-def share_of_expert2(weights: Tensor) -> Tensor:
-    """Share of samples whose larger weight is expert 2's."""
-    return (weights[:, 1] > weights[:, 0]).double().mean()
-
-
-def without_loss(valid: object) -> dict[str, float | None]:
-    """The scores of a validation, whose losses stand under their own names."""
-    return {name: value for name, value in valid.metrics.items() if name != "loss"}
-
-
-def check_batches(args: Namespace, model: nn.Module, samples: int, run: Run) -> None:
-    """Raises UserError where a process's part of the last training batch is too small for this network."""
-    has_norm = any(isinstance(module, nn.BatchNorm1d) for module in model.modules())
-    check_shares(samples, args.batch_size, run.procs, least=2 if has_norm else 1)
+def print_costs(run: Run, model: nn.Module, seconds: float) -> None:
+    """The published lines at the end of a training."""
+    run.print(f"Training Time: {seconds:.3f}")
+    run.print(f"Training Peak Mem: {peak_memory(run.device) / 2**20:.1f}")
+    run.print(f"Training Params: {sum(p.numel() for p in model.parameters())}")

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = ArgumentParser(prog="python -m reproductions.bench", description="Benchmarks, on this machine.")
     papers = parser.add_subparsers(dest="paper", required=True)
     for name, module in PAPERS.items():
-        one = papers.add_parser(name, help=module.__doc__.splitlines()[0])
+        one = papers.add_parser(name, help=(module.__doc__ or name).splitlines()[0])
         one.add_argument("--gpu", type=int, nargs=1, default=[0], metavar="I", help="CUDA device; -1 is the CPU")
         module.add_flags(one)
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from cen.exchange import exchange_channels, is_kept, penalised_slices, scale_penalty
-from cen.semantic_segmentation.losses import segmentation_loss
+from cen.exchange import exchange_channels, is_kept, penalised_slices
+from cen.semantic_segmentation.losses import Objective
 from cen.semantic_segmentation.model import RefineNet
-from cen.semantic_segmentation.optimizers import stage_optimizers, update
-from cen.semantic_segmentation.schedule import EpochPlan
+from cen.semantic_segmentation.optimizers import stage_optimizers, step
 from cen.semantic_segmentation.train import freeze_norms
 from common.cuda import autocast, cpu_capability, cpu_has_bf16
+from common.processes import Processes
+from common.training.step import grad_scaler, place
 from reproductions.bench.timing import show, time_in_turn
 
 THRESHOLD, LAMDA, IGNORE = 0.02, 2e-4, 255
@@ -53,26 +54,23 @@ def training_step(
 ) -> Callable[[], None]:
     """A whole step of the published training (forward, loss, backward, both optimizers) on random images."""
     torch.manual_seed(0)
-    model = RefineNet(args.enc, 40, 2, THRESHOLD).to(device)
-    if channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    model.train()
+    model = RefineNet(args.enc, 40, 2, THRESHOLD)
+    place(model, device, torch.channels_last if channels_last else None).train()
     freeze_norms(model)
-    sgd = Namespace(mom_enc=0.9, mom_dec=0.9, wd_enc=1e-5, wd_dec=1e-5, optim_dec="sgd")
-    optimizers = stage_optimizers(model, sgd, EpochPlan(0, 0, 1e-6, 1e-6, True, True, False))
-    slices, parameters = penalised_slices(model.named_parameters(), "bn2"), dict(model.named_parameters())
+    optimizers = stage_optimizers(model, rates=(1e-6, 1e-6), momenta=(0.9, 0.9), decays=(1e-5, 1e-5))
+    slices = penalised_slices(model.named_parameters(), "bn2")
+    objective = Objective(dict(model.named_parameters()), slices, LAMDA, IGNORE)
     size = (args.batch_size, 3, args.crop_size, args.crop_size)
     inputs = [torch.randn(size, device=device) for _ in range(2)]
     target = torch.randint(0, 40, (args.batch_size, *size[2:]), device=device)
-    scaler = torch.amp.GradScaler(enabled=False)
+    scaler = grad_scaler(precision)
 
-    def step() -> None:
+    def train_step() -> None:
         with autocast(device, precision):
             outputs, _ = model(inputs)
-        outputs = [output.float() for output in outputs]
-        update(segmentation_loss(outputs, target, scale_penalty(parameters, slices), LAMDA, IGNORE), optimizers, scaler)
+        step(objective(outputs, target, Processes()), optimizers, scaler)
 
-    return step
+    return train_step
 
 
 def exchange_shapes(args: Namespace) -> dict[str, tuple[int, ...]]:

@@ -6,14 +6,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from common.training.step import clipped_step, grad_scaler
 from dynmm.gate import Gated
-from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2
-from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
-from dynmm.modality.train import update
+from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2
+from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
+from dynmm.modality.networks.two_experts import TwoExperts
+from dynmm.modality.train import CLIP
 from reproductions.bench.timing import show, time_in_turn
 
 IMDB, AFFECT = ImdbSizes(), AffectSizes()
 COST_WEIGHT = 0.1
+Case = tuple[TwoExperts, list[Tensor], Tensor | None, Tensor]  # network, inputs, lengths and labels
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -30,13 +33,13 @@ def run(args: Namespace, device: torch.device) -> None:
         for what in ("training step, all trained", "training step, experts frozen", "inference"):
             print(f"\nDynMM, {name}, batch {batch}, hard gate, half of the samples to each expert: {what}")
             calls = {
-                "both experts": call(*build(batch, args.steps, device), what, real_gating=False),
-                "the chosen one": call(*build(batch, args.steps, device), what, real_gating=True),
+                "both experts": call(what, False, *build(batch, args.steps, device)),
+                "the chosen one": call(what, True, *build(batch, args.steps, device)),
             }
             show(time_in_turn(calls, args.rounds, warm_up=2, device=device), "samples/s", batch)
 
 
-def imdb(batch: int, _: int, device: torch.device) -> tuple[nn.Module, list[Tensor], None, Tensor]:
+def imdb(batch: int, _: int, device: torch.device) -> Case:
     """Network, inputs, lengths and labels of MM-IMDB's published sizes, at random."""
     torch.manual_seed(0)
     inputs = [torch.randn(batch, width, device=device) for width in (IMDB.text, IMDB.image)]
@@ -44,7 +47,7 @@ def imdb(batch: int, _: int, device: torch.device) -> tuple[nn.Module, list[Tens
     return halved(DynMMNet(IMDB), inputs, None).to(device), inputs, None, labels
 
 
-def affect(batch: int, steps: int, device: torch.device) -> tuple[nn.Module, list[Tensor], Tensor, Tensor]:
+def affect(batch: int, steps: int, device: torch.device) -> Case:
     """Network, inputs, lengths and labels of CMU-MOSEI's published sizes, at random."""
     torch.manual_seed(0)
     inputs = [torch.randn(batch, steps, width, device=device) for width in AFFECT.inputs]
@@ -54,7 +57,7 @@ def affect(batch: int, steps: int, device: torch.device) -> tuple[nn.Module, lis
 
 
 @torch.no_grad()
-def halved(net: nn.Module, inputs: list[Tensor], lengths: Tensor | None) -> nn.Module:
+def halved(net: TwoExperts, inputs: list[Tensor], lengths: Tensor | None) -> TwoExperts:
     """Shift the gate's last bias so that half of these samples go to each expert."""
     net.to(inputs[0].device).eval()
     logits = net.gate_logits(inputs, lengths)
@@ -64,7 +67,7 @@ def halved(net: nn.Module, inputs: list[Tensor], lengths: Tensor | None) -> nn.M
 
 
 def call(
-    net: nn.Module, inputs: list[Tensor], lengths: Tensor | None, labels: Tensor, what: str, real_gating: bool
+    what: str, real_gating: bool, net: TwoExperts, inputs: list[Tensor], lengths: Tensor | None, labels: Tensor
 ) -> Callable[[], object]:
     """One step of the dynamic stage, or one inference."""
     if what == "inference":
@@ -74,17 +77,17 @@ def call(
         net.freeze_experts()
     net.train()
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    optimizer, scaler = torch.optim.AdamW(parameters, lr=1e-9), torch.amp.GradScaler(enabled=False)
+    optimizer, scaler = torch.optim.AdamW(parameters, lr=1e-9), grad_scaler("fp32")
 
     def step() -> None:
         answer = net(inputs, lengths, real_gating=real_gating)
         loss = (answer.prediction - labels).abs().mean() + COST_WEIGHT * answer.cost
-        update(loss, optimizer, scaler, parameters)
+        clipped_step(loss, optimizer, scaler, CLIP)
 
     return step
 
 
 @torch.inference_mode()
-def infer(net: nn.Module, inputs: list[Tensor], lengths: Tensor | None, real_gating: bool) -> Gated:
+def infer(net: TwoExperts, inputs: list[Tensor], lengths: Tensor | None, real_gating: bool) -> Gated:
     """The network's answer, of both experts or of the chosen one."""
     return net.routed(inputs, lengths) if real_gating else net(inputs, lengths)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from common.backbones.mult_transformer import MultiheadAttention, future_mask
+from common.processes import Processes
+from common.training.step import clipped_step, distributed, grad_scaler
 from reproductions.bench.timing import show, time_in_turn
-from ucrn.losses import objective
+from ucrn.losses import Objective
 from ucrn.model import UCRN
 
 WIDTHS = (300, 74, 35)
@@ -52,19 +54,17 @@ def training_step(
     model = UCRN(WIDTHS, lengths).to(device).train()
     if matrices:
         write_out_attention(model)
-    net = torch.compile(model) if compiled else model
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-6)
+    net = distributed(model, device, Processes(), compiled)
+    optimizer, scaler = torch.optim.Adam(model.parameters(), lr=1e-6), grad_scaler("fp32")
+    objective = Objective(jsd=True)
     home = torch.device("cpu") if wait else device
     shapes = [(batch, length, width) for length, width in zip(lengths, WIDTHS, strict=True)]
     sequences = [torch.randn(shape, device=home) for shape in shapes]
     labels = torch.rand(batch, 1, device=home)
 
     def step() -> None:
-        optimizer.zero_grad()
-        losses = objective(net(*(x.to(device) for x in sequences)), labels.to(device), jsd=True, true_js=False)
-        losses.total.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 0.8)
-        optimizer.step()
+        losses = objective(net(*(x.to(device) for x in sequences)), labels.to(device))
+        clipped_step(losses.total, optimizer, scaler, clip=0.8)
         if wait:
             losses.l1.item(), losses.total.item()
 
@@ -75,7 +75,7 @@ def write_out_attention(model: nn.Module) -> None:
     """Let every attention of the model compute its (T, S) matrices and build its mask anew, as first written."""
     for module in model.modules():
         if isinstance(module, MultiheadAttention):
-            module.forward = partial(attend, module)
+            module.forward = partial(attend, module)  # type: ignore[method-assign]  # of this one object
 
 
 def attend(module: MultiheadAttention, query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> Tensor:

@@ -6,16 +6,18 @@ from collections.abc import Callable
 import torch
 
 from common.cuda import autocast, cpu_capability, cpu_has_bf16
+from common.training.step import clipped_step, grad_scaler, place
 from reproductions.bench.timing import show, time_in_turn
 from reproductions.bench.xnorm_reader import show_reader
-from xnorm.losses import objective
-from xnorm.models import FUSIONS, build_model
-from xnorm.steps import build_optimizer, update
+from xnorm.losses import LossWeights
+from xnorm.methods.method import Sizes
+from xnorm.models import METHODS, build_model
+from xnorm.recipe import build_optimizer
 
 
 def add_flags(parser: ArgumentParser) -> None:
     """Sizes: the defaults suit two cores; on a GPU take --num-frames 16 --crop-size 224 --batch-size 32."""
-    parser.add_argument("--fusion", choices=FUSIONS, default="xnorm")
+    parser.add_argument("--fusion", choices=list(METHODS), default="xnorm")
     parser.add_argument("--num-frames", type=int, default=9)
     parser.add_argument("--crop-size", type=int, default=112)
     parser.add_argument("--batch-size", type=int, default=2)
@@ -41,24 +43,20 @@ def training_step(
 ) -> Callable[[], None]:
     """A whole step of the published training (forward, loss, backward, clipping, AdamW) on random clips."""
     torch.manual_seed(0)
-    sizes = Namespace(fusion=args.fusion, num_classes=8, hidden_size=128, dropout=0.1, weight=0.5, narrow=1)
-    sizes.d_1 = sizes.d_2 = None
-    sizes.quirks = {"mult_readout": "official", "frozen_bn": "official"}
-    sizes.diff_weight, sizes.sim_weight, sizes.recon_weight = 0.3, 1.0, 1.0
-    model = build_model(sizes).to(device).train()
-    layout = torch.channels_last_3d if channels_last else torch.preserve_format
-    model = model.to(memory_format=layout)
-    optimizer = build_optimizer(Namespace(learning_rate=1e-9, weight_decay=1e-4), model)
+    model = build_model(args.fusion, Sizes())
+    place(model, device, torch.channels_last_3d if channels_last else None).train()
+    optimizer = build_optimizer(model, learning_rate=1e-9, weight_decay=1e-4)
+    weights = LossWeights(heads=(0.3, 0.3, 0.4))
     shape = (args.num_frames, args.crop_size, args.crop_size)
     clips = [torch.rand(args.batch_size, channels, *shape, device=device) * 2 - 1 for channels in (3, 2)]
     clips = [clip.contiguous(memory_format=torch.channels_last_3d) if channels_last else clip for clip in clips]
-    scaler = torch.amp.GradScaler(enabled=False)
+    scaler = grad_scaler(precision)
     labels = torch.randint(0, 8, (args.batch_size,), device=device)
 
     def step() -> None:
         with autocast(device, precision):
             output = model(*clips)
-        loss = objective(output, labels, sizes, gb_weights=(0.3, 0.3, 0.4)).total
-        update(loss, optimizer, scaler, clip=1.0)
+        loss = METHODS[args.fusion].objective(output, labels, weights).total
+        clipped_step(loss, optimizer, scaler, clip=1.0)
 
     return step

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import numpy as np
 import torch
@@ -30,7 +31,9 @@ def show_reader(rounds: int = 3, clips: int = 4, size: tuple[int, int] = (256, 4
     with TemporaryDirectory() as folder:
         write_epic_kitchens(folder, clips, size=size)
         reader = EpicKitchens(folder, Path(folder) / "csv/train.csv", FRAMES, 8)
-        variants = {"published order": lambda: [published_clip(reader, index) for index in range(clips)]}
+        variants: dict[str, Callable[[], object]] = {
+            "published order": lambda: [published_clip(reader, index) for index in range(clips)]
+        }
         variants["ours"] = _reading(EnlargedClips(reader, CROP))
         variants["ours, cached"] = _reading(EnlargedClips(reader, CROP, Path(folder) / "cache"))
         timings = time_in_turn(variants, rounds, warm_up=1, device=torch.device("cpu"))
@@ -44,7 +47,7 @@ def _reading(clips: EnlargedClips) -> Callable[[], object]:
 
 def published_clip(reader: EpicKitchens, index: int) -> dict[str, torch.Tensor]:
     """A clip as first written: every frame decoded, repeated or not, and scaled in float64 before it is cropped."""
-    segment, rng = reader.segments[index], _PythonDraws()
+    segment, rng = reader.segments[index], cast(np.random.Generator, _PythonDraws())
     streams = {}
     for modality, read in (("rgb", read_rgb), ("flow", read_flow)):
         parts = part_folders(reader.folder, segment, modality)

@@ -1,13 +1,11 @@
-"""Small inputs for whole runs; a narrow network with lively norms; a run that only remembers what it is told."""
+"""Small inputs for whole runs; a narrow network with lively norms."""
 
 import pytest
 import torch
 from torch import nn
 
-from cen.semantic_segmentation.flags import parser, resolve
 from cen.semantic_segmentation.model import RefineNet
-from run_folders import RememberedRun
-from segmentation_runs import write_inputs
+from tests.support.segmentation_runs import settings_of, write_inputs
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +61,5 @@ def pictures():
 
 @pytest.fixture(scope="session")
 def flags():
-    """The completed flags of a command line."""
-    return lambda *argv: resolve(parser().parse_args(list(argv)))
-
-
-@pytest.fixture
-def run(tmp_path):
-    return RememberedRun(tmp_path)
+    """The settings of a command line."""
+    return settings_of

@@ -1,7 +1,6 @@
 """Inception-I3D: keys and sizes of the published network, its padding, its head, and its files."""
 
 import os
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -306,8 +305,7 @@ def test_file_with_something_else_is_named(tmp_path, content):
 @pytest.mark.real
 @torch.no_grad()
 def test_real_kinetics_weights_give_the_reference_network_s_numbers():
-    sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
-    from fill import fill_input
+    from tests.golden.fill import fill_input
 
     folder = Path(os.environ["REAL_DATA_DIR"]) / "i3d"
     model = I3D().eval()

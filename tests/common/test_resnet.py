@@ -6,9 +6,10 @@ import torch
 import torchvision
 
 from common.backbones import resnet
-from common.backbones.resnet import PUBLISHED, ResNet, find_imagenet_file, load_imagenet_state, published_file
+from common.backbones.resnet import PUBLISHED, ResNet, find_imagenet_file, load_imagenet_state
 from common.errors import UserError
 from common.hashing import sha256_of
+from common.published_weights import KNOWN, known_name
 
 
 @pytest.fixture
@@ -158,6 +159,10 @@ def test_another_network_or_depth_is_refused(small, tmp_path):
 def test_published_file_is_known_by_its_hash_not_by_its_name(tmp_path, monkeypatch):
     file = put(tmp_path / PUBLISHED[50], b"anything")
     assert sha256_of(file) == hashlib.sha256(b"anything").hexdigest()
-    assert not published_file(file)
-    monkeypatch.setitem(PUBLISHED, 50, f"resnet50-{sha256_of(file)[:8]}.pth")
-    assert published_file(put(tmp_path / "50_imagenet.pth.tar", b"anything"))
+    assert known_name(sha256_of(file)) is None
+    monkeypatch.setitem(KNOWN, sha256_of(file)[:8], "ResNet-50")
+    assert known_name(sha256_of(put(tmp_path / "50_imagenet.pth.tar", b"anything"))) == "ResNet-50"
+
+
+def test_hashes_in_the_names_of_the_published_files_are_known():
+    assert {name.split("-")[1].removesuffix(".pth") for name in PUBLISHED.values()} <= set(KNOWN)

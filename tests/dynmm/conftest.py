@@ -5,12 +5,10 @@ import shutil
 import pytest
 import torch
 
-from dynmm.modality.affect_data import Clips
-from dynmm.modality.affect_networks import AffectSizes, DynMMNetV2
-from dynmm.modality.imdb_data import Films
-from dynmm.modality.imdb_networks import DynMMNet, ImdbSizes
-from dynmm_runs import train_experts, write_data
-from run_folders import RememberedRun
+from dynmm.modality.affect.networks import AffectSizes, DynMMNetV2
+from dynmm.modality.batches import Split
+from dynmm.modality.imdb.networks import DynMMNet, ImdbSizes
+from tests.support.dynmm_runs import train_experts, write_data
 
 
 @pytest.fixture(scope="session")
@@ -29,18 +27,13 @@ def own_inputs(inputs, tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path):
-    return RememberedRun(tmp_path)
-
-
-@pytest.fixture
 def films():
     """Builds random films of 6 + 8 features and 3 genres."""
 
     def draw(number=40, seed=0):
         generator = torch.Generator().manual_seed(seed)
         text, image = (torch.randn(number, width, generator=generator) for width in (6, 8))
-        return Films(text, image, (torch.rand(number, 3, generator=generator) < 0.5).float())
+        return Split((text, image), (torch.rand(number, 3, generator=generator) < 0.5).float())
 
     return draw
 
@@ -54,7 +47,7 @@ def clips():
         lengths = torch.arange(number) % 7 + 1
         behind = torch.arange(7)[None, :, None] >= lengths[:, None, None]
         modalities = [torch.randn(number, 7, width, generator=generator).masked_fill(behind, 0) for width in (4, 5, 6)]
-        return Clips(*modalities, lengths, torch.randn(number, 1, generator=generator))
+        return Split(tuple(modalities), torch.randn(number, 1, generator=generator), lengths)
 
     return draw
 

@@ -2,12 +2,15 @@
 
 import copy
 import json
+import sys
+from argparse import ArgumentParser
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
 
-from reproductions.reported import load
+from reproductions.report.reported import load
 
 HEAD = {
     "paper": "duet",
@@ -19,20 +22,23 @@ HEAD = {
         "fid": {"label": "FID", "unit": "", "direction": "lower", "digits": 2, "margin": 2.0},
     },
     "seeds": [1, 2, 3, 4, 5],
+    "held_to": {"duet.main": ["depth", "rates", "flip"]},
     "evaluation_flags": ["depth"],
     "rows": {
         "full": {
             "dataset": "toy",
-            "command": "python -m duet.main --depth 3",
             "samples": [100, 20],
             "quirks": {"picture": ["official", "fixed"]},
             "components": ["gate", "loss"],
-            "protocol": {"depth": 3, "rates": [0.1, 0.2], "flip": True},
             "headline": "acc",
         },
         "again": {"same_as": "full"},
     },
 }
+ROWS = """
+# Duet's rows
+full | both voices | duet.main --depth 3
+"""
 ENTRY = {
     "table": "Table 1",
     "row": "Duet",
@@ -85,15 +91,38 @@ def entry():
 
 @pytest.fixture
 def write_paper(tmp_path):
-    """Call it with entries (default: one) and changes of the head; it writes duet.yaml and returns the path."""
+    """Call it with entries (default: one), the rows' file and changes of the head.
 
-    def write(*entries: dict, **head: object) -> Path:
+    It writes reported/duet.yaml and tables/duet.rows and returns the path of the first.
+    """
+
+    def write(*entries: dict, rows_file: str = ROWS, **head: object) -> Path:
         content = {**copy.deepcopy(HEAD), **head, "numbers": list(entries or [ENTRY])}
-        file = tmp_path / "duet.yaml"
-        file.write_text(yaml.safe_dump(content))
-        return file
+        for name, text in (("reported/duet.yaml", yaml.safe_dump(content)), ("tables/duet.rows", rows_file)):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return tmp_path / "reported" / "duet.yaml"
 
     return write
+
+
+@pytest.fixture(autouse=True)
+def duet_main(monkeypatch):
+    """Duet's script: what compare asks of one is that its flags can be read."""
+    script = ModuleType("duet.main")
+    script.read_flags = _duet_flags
+    monkeypatch.setitem(sys.modules, "duet", ModuleType("duet"))
+    monkeypatch.setitem(sys.modules, "duet.main", script)
+
+
+def _duet_flags(argv):
+    flags = ArgumentParser()
+    flags.add_argument("--depth", type=int, default=1)
+    flags.add_argument("--rates", type=float, nargs="+", default=[0.1, 0.2])
+    flags.add_argument("--flip", type=bool, default=True)
+    flags.add_argument("--gpu", default=[0])
+    given = vars(flags.parse_args(argv))
+    return SimpleNamespace(recorded=lambda: given)
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import re
 import pytest
 
 from common.errors import UserError
-from reproductions import compare, comparison, figures
-from reproductions.reported import FOLDER, load
+from reproductions import compare
+from reproductions.report import comparison, figures
+from reproductions.report.reported import FOLDER, load
 
 STANDIN_SCORE = 33.33
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from common.errors import UserError
-from reproductions.golden_record import load_golden_record
+from reproductions.report.golden_record import load_golden_record
 
 
 @pytest.fixture

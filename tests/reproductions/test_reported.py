@@ -1,7 +1,7 @@
 import pytest
 
 from common.errors import UserError
-from reproductions.reported import FOLDER, load, load_all
+from reproductions.report.reported import FOLDER, load, load_all
 
 
 @pytest.fixture(scope="module")
@@ -127,14 +127,29 @@ def test_number_that_stands_twice_is_named(write_paper, entry):
 @pytest.mark.parametrize(
     ("head_change", "message"),
     [
-        ({"rows": {"full": {"dataset": "toy", "command": "x"}}}, "row full: missing protocol"),
-        ({"rows": {"full": {"same_as": "other"}}}, "unknown row in same_as 'other'"),
+        ({"rows": {"full": {"samples": [1]}}}, "row full: missing dataset"),
+        ({"rows": {"full": {"dataset": "toy", "command": "x"}}}, "row full: unknown command"),
+        ({"rows": {"other": {"dataset": "toy"}}}, "row other: tables/duet.rows has no such row"),
+        ({"rows": {}}, "no row full, which tables/duet.rows has"),
+        ({"rows": {"full": {"dataset": "toy"}, "b": {"same_as": "other"}}}, "unknown row in same_as 'other'"),
+        ({"held_to": {"solo.main": ["depth"]}}, "row full: unknown script in held_to 'duet.main'"),
         ({"metrics": {"acc": {"label": "acc"}}}, "metric acc: missing unit"),
     ],
 )
 def test_wrong_head_is_named(write_paper, head_change, message):
     with pytest.raises(UserError, match=message):
         load(write_paper(**head_change))
+
+
+def test_row_has_its_flags_and_published_defaults(write_paper):
+    row = load(write_paper()).rows["full"]
+    assert row.command == "python -m duet.main --depth 3 --row full"
+    assert row.protocol == {"depth": 3, "rates": [0.1, 0.2], "flip": True}
+
+
+def test_row_may_be_held_to_more_flags_than_its_script(write_paper):
+    full = {"dataset": "toy", "held_to": ["gpu"]}
+    assert load(write_paper(rows={"full": full})).rows["full"].protocol["gpu"] == [0]
 
 
 def test_file_that_is_no_yaml_is_named(tmp_path):

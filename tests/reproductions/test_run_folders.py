@@ -3,7 +3,7 @@ import json
 import pytest
 
 from common.errors import UserError
-from reproductions.runs import find_runs
+from reproductions.report.runs import find_runs
 
 
 def refusal(folder):

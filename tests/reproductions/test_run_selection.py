@@ -1,8 +1,8 @@
 import pytest
 
-from reproductions.comparison import compare
-from reproductions.runs import find_runs
-from reproductions.selection import select, shown
+from reproductions.report.comparison import compare
+from reproductions.report.runs import find_runs
+from reproductions.report.selection import select, shown
 
 
 @pytest.fixture

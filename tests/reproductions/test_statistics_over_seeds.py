@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reproductions.statistics import best_of, equivalent, inside, mean_interval, prediction_interval, summarise
+from reproductions.report.statistics import best_of, equivalent, inside, mean_interval, prediction_interval, summarise
 
 scores = st.floats(0, 100, allow_nan=False)
 samples = st.lists(scores, min_size=2, max_size=12)

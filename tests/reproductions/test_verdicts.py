@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproductions.reported import Entry
-from reproductions.verdicts import Facts, Verdict, judge
+from reproductions.report.reported import Entry
+from reproductions.report.verdicts import Facts, Verdict, judge
 
 
 def number(statistic="single", n=None, value=51.1, margin=0.5):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from run_folders import RememberedRun
+from tests.support.ucrn_runs import write_inputs
 from ucrn import pictures
-from ucrn_runs import write_inputs
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +39,7 @@ def mosi(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def no_pictures():
-    """Drawing takes most of a small run's time; test_ucrn_pictures looks at what is drawn."""
+    """Drawing takes most of a small run's time; test_pictures looks at what is drawn."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pictures, "save_figure", lambda *args: None)
         yield
-
-
-@pytest.fixture
-def run(tmp_path):
-    return RememberedRun(tmp_path)

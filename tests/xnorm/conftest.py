@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from common.datasets.emotion.standin import write_emotion
-from run_folders import RememberedRun
+from tests.support.xnorm_runs import write_inputs
 from xnorm import pictures
-from xnorm_runs import write_inputs
 
 
 @pytest.fixture(scope="session")
@@ -41,12 +40,7 @@ def spoken(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def no_pictures():
-    """Drawing takes most of a small run's time; test_xnorm_pictures looks at what is drawn."""
+    """Drawing takes most of a small run's time; test_pictures looks at what is drawn."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pictures, "save_figure", lambda *args: None)
         yield
-
-
-@pytest.fixture
-def run(tmp_path):
-    return RememberedRun(tmp_path)

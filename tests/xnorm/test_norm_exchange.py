@@ -81,8 +81,8 @@ def test_both_streams_are_modulated_by_what_was_before_the_exchange():
 
 def test_neither_stream_leaks_into_its_own_modulation():
     module, x1, x2 = NormExchange(6), features("clip", 1), features("clip", 2)
-    to_first, to_second = module.exchanged(x1, x2)
-    again_first, again_second = module.exchanged(x1 + 1, x2)
+    to_first, to_second = module.modulation(x1, x2)
+    again_first, again_second = module.modulation(x1 + 1, x2)
     assert torch.equal(to_first.scale, again_first.scale)
     assert not torch.equal(to_second.scale, again_second.scale)
 
@@ -119,7 +119,7 @@ def test_streams_of_different_width_exchange(pooled):
 def test_pooled_parameters_are_those_of_the_mean_and_the_same_everywhere():
     module = NormExchange(6, form="clip", pooled=True)
     x1, x2 = features("clip", 1), features("clip", 2)[:, :, :1]
-    to_first, to_second = module.exchanged(x1, x2)
+    to_first, to_second = module.modulation(x1, x2)
     expected = module.second_to_first(x2.mean(dim=(2, 3, 4), keepdim=True))
     torch.testing.assert_close(torch.cat(to_first, dim=1), expected)
     assert to_second.scale.shape == (3, 6, 1, 1, 1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from common.datasets.emotion.reader import SpokenClips, fingerprint, read_clips
+from common.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Clips:
         """Text, its mask, audio, its mask and labels of these clips on the device."""
         chosen = torch.from_numpy(indices)
         parts = (self.text, self.text_mask, self.audio, self.audio_mask, self.labels)
-        return tuple(part[chosen].to(device, non_blocking=True) for part in parts)
+        text, text_mask, audio, audio_mask, labels = (part[chosen].to(device, non_blocking=True) for part in parts)
+        return text, text_mask, audio, audio_mask, labels
 
     def with_text(self, text: Tensor) -> "Clips":
         """The same clips with these features (N, L, d_t) of their tokens."""
@@ -52,5 +54,14 @@ def open_clips(folder: Path) -> tuple[dict[str, Clips], list[str]]:
 
 def _tensors(clips: SpokenClips) -> Clips:
     arrays = (clips.text, clips.text_mask, clips.audio, clips.audio_mask, clips.labels)
+    text, text_mask, audio, audio_mask, labels = map(torch.from_numpy, arrays)
     tokens = None if clips.tokens is None else torch.from_numpy(clips.tokens)
-    return Clips(clips.folder, clips.file, *map(torch.from_numpy, arrays), tokens)
+    return Clips(clips.folder, clips.file, text, text_mask, audio, audio_mask, labels, tokens)
+
+
+def check_batches(samples: int, batch_size: int, world: int) -> None:
+    """Raises UserError where a batch does not reach each of so many processes."""
+    if batch_size % world:
+        raise UserError(f"--batch_size {batch_size} cannot be shared by {world} processes: take a multiple")
+    if samples < world:
+        raise UserError(f"{samples} training clips cannot be shared by {world} processes")

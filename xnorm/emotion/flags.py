@@ -1,16 +1,57 @@
 """The command line of emotion recognition; all of it is ours, with the names and defaults of `xnorm.main`."""
 
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import UserError
-from common.flags import Parser, add_run_flags, parse_quirks, positive
+from common.flags import Parser, RunSettings, add_run_flags, parse_quirks, positive
+from xnorm.emotion.model import FUSIONS, Sizes
 
-FUSIONS = ("text", "audio", "early", "late", "mult", "xnorm")
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(RunSettings):
+    """What a command line of the emotion task comes to; what each field means in full stands at its flag."""
+
+    data: Path  # folder of train.npz, valid.npz, test.npz, names.json
+    fusion: str  # the method
+    bert: Path | None  # folder of the BERT that reads text_tokens
+    seed: int
+    width: int  # of the Transformers
+    heads: int
+    layers: int
+    exchange: tuple[int, ...]  # xnorm: numbers of the layers, from 0, that an exchange follows
+    hidden_size: int  # of the classifiers
+    dropout: float
+    weight: float  # late, xnorm: share of the text's logits
+    num_epochs: int
+    batch_size: int  # clips, over all processes
+    learning_rate: float
+    weight_decay: float
+    clip: float  # largest norm of the gradient
+    when: int  # epochs without a lower validation loss before the rate is halved
+    patience: int  # epochs without a lower validation loss before training ends
+    evaluate: bool  # test the checkpoint of --resume PATH
+    name: str  # of the run
+
+    @property
+    def sizes(self) -> Sizes:
+        """What the network is built with."""
+        size = self.width, self.heads, self.layers, self.exchange
+        return Sizes(*size, self.hidden_size, self.dropout, self.weight)
+
+
+def read_flags(argv: Sequence[str]) -> Settings:
+    """The settings of a command line. Raises UserError naming the flag that does not fit."""
+    args = parser().parse_args(argv)
+    _check(args)
+    name = args.name or f"{args.fusion}_{args.seed}"
+    return Settings.of(args, name=name, quirks=parse_quirks(args.quirk, []))
 
 
 def parser() -> Parser:
-    """All flags; `resolve` completes the parsed ones."""
+    """All flags; `read_flags` completes the parsed ones."""
     p = Parser(prog="python -m xnorm.emotion", description="Train and test fusion of text and audio for emotions.")
     add = p.add_argument
     add("--data", type=Path, default=Path("data/emotion"), metavar="FOLDER", help="train.npz, valid.npz, test.npz, ...")
@@ -39,8 +80,7 @@ def parser() -> Parser:
     return p
 
 
-def resolve(args: Namespace) -> Namespace:
-    """Check the values; sets `quirks` (there are none) and `name`. Raises UserError."""
+def _check(args: Namespace) -> None:
     if args.width % args.heads:
         raise UserError(f"--heads {args.heads}: expected a divisor of --width {args.width}")
     outside = [number for number in args.exchange if not 0 <= number < args.layers]
@@ -53,6 +93,3 @@ def resolve(args: Namespace) -> Namespace:
         raise UserError(f"--clip {args.clip}: expected more than 0")
     if args.evaluate and args.resume in ("", "auto"):
         raise UserError("--evaluate: name the checkpoint to test with --resume PATH")
-    args.quirks = parse_quirks(args.quirk, [])
-    args.name = args.name or f"{args.fusion}_{args.seed}"
-    return args

@@ -11,70 +11,79 @@ the validation set. The last line is the score on the test set of the epoch with
 """
 
 import sys
-from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from common.checkpoint import load_published
-from common.cuda import launched, seed_everything
+from common.cuda import launched, seed_apart, seed_everything
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
 from xnorm.checkpoints import load_model
-from xnorm.emotion.data import Clips, open_clips
-from xnorm.emotion.evaluate import test
-from xnorm.emotion.flags import parser, resolve
+from xnorm.emotion.data import Clips, check_batches, open_clips
+from xnorm.emotion.final import test_saved
+from xnorm.emotion.flags import Settings, read_flags
 from xnorm.emotion.model import build_model
-from xnorm.emotion.text_features import with_text_features
-from xnorm.emotion.train import check_batches, train
-from xnorm.progress import Progress
+from xnorm.emotion.text_features import add_text_features
+from xnorm.emotion.train import train
 
 MODULE = "xnorm.emotion"
+HINT = " (another --fusion, --width, --layers or --exchange?)"
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command with `argv` (default: the process's own). Raises UserError for bad input."""
     argv = sys.argv[1:] if argv is None else argv
-    args = resolve(parser().parse_args(argv))
-    with launched(args.gpu, args.precision, MODULE, argv) as (device, procs):
-        recognise(args, argv, device, procs)
+    settings = read_flags(argv)
+    with launched(settings.gpu, settings.precision, MODULE, argv) as (device, procs):
+        train_or_test(settings, command_line(MODULE, argv), device, procs)
 
 
-def recognise(args: Namespace, argv: list[str], device: torch.device, procs: Processes) -> None:
-    """Open and check all that the flags name, and only then enter the run folder to train or test."""
-    seed_everything(args.seed)
-    data, names = open_clips(args.data)
-    check_batches(args, len(data["train"]), procs.world)
-    facts = {"seed": args.seed, "quirks": args.quirks, "evaluate": args.evaluate, "deterministic": True}
-    facts["dataset"] = describe_dataset("emotion", [data["test"]] if args.evaluate else list(data.values()))
-    data, facts["weights"] = with_text_features(args, data, device)
-    model = build_model(args, (data["train"].text.shape[2], data["train"].audio.shape[2]), len(names))
-    run = Run("xnorm", "emotion", args.name, args, device, procs, command_line(MODULE, argv), facts)
+def train_or_test(settings: Settings, command: str, device: torch.device, procs: Processes) -> None:
+    """Open and check all that the settings name, and only then enter the run folder to train or test."""
+    seed_everything(settings.seed)
+    data, names = open_clips(settings.data)
+    check_batches(len(data["train"]), settings.batch_size, procs.world)
+    facts: dict[str, Any] = {"seed": settings.seed, "evaluate": settings.evaluate}
+    facts["dataset"] = describe_dataset("emotion", [data["test"]] if settings.evaluate else list(data.values()))
+    data, facts["weights"] = add_text_features(data, settings.bert, device, settings.weights_are_published)
+    widths = data["train"].text.shape[2], data["train"].audio.shape[2]
+    model = build_model(settings.fusion, settings.sizes, widths, len(names))
+    run = Run("xnorm", "emotion", settings.name, settings, device, procs, command, facts)
     if run.finished:
-        run.note(f"{run.folder}: already finished")
         return
-    ours = None
-    if args.resume and not run.resumed and args.resume != "auto":
-        hint = " (another --fusion, --width, --layers or --exchange?)"
-        ours, run.facts["checkpoint"] = load_model(model, Path(args.resume), hint)
+    start = None if run.resumed else starting_point(settings, model, run.facts)
     with run:
         if run.resumed:
             last = run.load_last()
             load_published(model, last["model"], run.last)
-            ours = last["ours"]
-        elif procs.first:
-            introduce(args, run, model, data, names)
-        model.to(device)
-        if procs.rank > 0:
-            torch.manual_seed(args.seed + procs.rank)  # every process drops out on its own
-        if args.evaluate:
-            test(args, run, model, data["test"], names, 0)
+            start = last["ours"]
         else:
-            train(args, run, model, data, names, Progress(args.patience, ours))
+            introduce(settings, run, model, data, names)
+        model.to(device)
+        seed_apart(settings.seed, procs)
+        if settings.evaluate:
+            test_saved(run, model, data["test"], names)
+        else:
+            train(settings, run, model, data, names, start)
 
 
-def introduce(args: Namespace, run: Run, model: torch.nn.Module, data: dict[str, Clips], names: list[str]) -> None:
+def starting_point(settings: Settings, model: nn.Module, facts: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Load the checkpoint of --resume PATH; returns what training goes on from, if it is ours.
+
+    facts: gets what run.json says of the file.
+    """
+    if settings.resume in ("", "auto"):
+        return None
+    start, facts["checkpoint"] = load_model(model, Path(settings.resume), HINT, settings.weights_are_published)
+    return start
+
+
+def introduce(settings: Settings, run: Run, model: nn.Module, data: Mapping[str, Clips], names: Sequence[str]) -> None:
     """The head of the log: command, data, network."""
     run.print(run.facts["command"])
     for name, clips in data.items():
@@ -83,4 +92,4 @@ def introduce(args: Namespace, run: Run, model: torch.nn.Module, data: dict[str,
             f"{tuple(clips.audio.shape[1:])}"
         )
     run.print(f"emotions: {' '.join(names)}")
-    run.print(f"{args.fusion}: {sum(parameter.numel() for parameter in model.parameters())} parameters")
+    run.print(f"{settings.fusion}: {sum(parameter.numel() for parameter in model.parameters())} parameters")

@@ -2,21 +2,36 @@
 
 All of them take text (B, L, d_t), text_mask (B, L), audio (B, T, d_a), audio_mask (B, T), masks True where a step is
 real, and return logits (B, K). Sizes are ours; what is known of the paper's networks is that they were Transformers,
-and from another's re-implementation that they exchanged behind the first, the middle and the last layer, by linear maps
+and from another's re-implementation that they exchanged after the first, the middle and the last layer, by linear maps
 of the mean over time, and averaged the two logits.
 """
 
 import math
-from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.backbones.mult_transformer import TransformerEncoder
-from xnorm.classifier import Classifier
+from xnorm.methods.classifier import Classifier
 from xnorm.norm_exchange import NormExchange
+
+FUSIONS = ("text", "audio", "early", "late", "mult", "xnorm")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the networks are built with."""
+
+    width: int  # of the Transformers
+    heads: int  # of their attention
+    layers: int
+    exchange: tuple[int, ...]  # xnorm: numbers of the layers, from 0, that an exchange follows
+    hidden: int  # of the classifiers
+    dropout: float
+    weight: float  # late, xnorm: share of the text's logits
 
 
 def sinusoids(steps: int, width: int, device: torch.device | None = None) -> Tensor:
@@ -84,7 +99,7 @@ class Early(nn.Module):
 
 
 class Late(nn.Module):
-    """weight * text logits + (1 - weight) * audio logits; with `exchange`, a NormExchange behind those layers.
+    """weight * text logits + (1 - weight) * audio logits; with `exchange`, a NormExchange after those layers.
 
     exchange: numbers of layers, from 0; empty for late fusion. width: of both encoders.
     """
@@ -140,20 +155,30 @@ class MulT(nn.Module):
         return self.classifier(torch.cat([mean_over_steps(h.transpose(0, 1), mask) for h, mask in both], dim=1))
 
 
-def build_model(args: Namespace, widths: tuple[int, int], classes: int) -> nn.Module:
-    """The network of --fusion; widths: features of text and audio."""
-    size = (args.width, args.heads, args.layers, args.dropout)
+def build_model(fusion: str, sizes: Sizes, widths: tuple[int, int], classes: int) -> nn.Module:
+    """The network of a method; widths: features of text and audio."""
+    size = (sizes.width, sizes.heads, sizes.layers, sizes.dropout)
 
     def classifier(inputs: int) -> Classifier:
-        return Classifier(inputs, args.hidden_size, args.dropout, classes)
+        return Classifier(inputs, sizes.hidden, sizes.dropout, classes)
 
-    if args.fusion in ("text", "audio"):
-        inputs = widths[("text", "audio").index(args.fusion)]
-        return Unimodal(args.fusion, TokenEncoder(inputs, *size), classifier(args.width))
-    if args.fusion == "mult":
-        return MulT(widths, *size, classifier(2 * args.width))
-    encoders = [TokenEncoder(inputs, *size) for inputs in widths]
-    if args.fusion == "early":
-        return Early(*encoders, classifier(2 * args.width))
-    outputs = [classifier(args.width) for _ in encoders]
-    return Late(*encoders, *outputs, args.weight, args.width, args.exchange if args.fusion == "xnorm" else ())
+    if fusion in ("text", "audio"):
+        inputs = widths[("text", "audio").index(fusion)]
+        return Unimodal(fusion, TokenEncoder(inputs, *size), classifier(sizes.width))
+    if fusion == "mult":
+        return MulT(widths, *size, classifier(2 * sizes.width))
+    text_enc, audio_enc = (TokenEncoder(inputs, *size) for inputs in widths)
+    if fusion == "early":
+        return Early(text_enc, audio_enc, classifier(2 * sizes.width))
+    text_out, audio_out = classifier(sizes.width), classifier(sizes.width)
+    exchange = sizes.exchange if fusion == "xnorm" else ()
+    return Late(text_enc, audio_enc, text_out, audio_out, sizes.weight, sizes.width, exchange)
+
+
+def exchange_encoders(model: nn.Module) -> dict[str, nn.Module]:
+    """The encoders of every exchange, by the stream that they change and the layer: "text_l0", "audio_l0", ..."""
+    if not isinstance(model, Late):
+        return {}
+    exchanges = {number: exchange for number, exchange in model.exchanges.items() if isinstance(exchange, NormExchange)}
+    first: dict[str, nn.Module] = {f"text_l{number}": one.second_to_first for number, one in exchanges.items()}
+    return first | {f"audio_l{number}": one.first_to_second for number, one in exchanges.items()}

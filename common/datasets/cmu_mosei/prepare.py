@@ -134,7 +134,7 @@ def pack(source: Source, vectors: dict[str, np.ndarray], steps: int) -> dict[str
         "audio": padded(source.audio, steps),
         "vision": blank if source.vision is None else padded(source.vision, steps),
         "labels": source.labels,
-        "id": np.array([(*KEY.fullmatch(key).groups(), key) for key in source.keys]),
+        "id": np.array([(*found.groups(), key) for key in source.keys if (found := KEY.fullmatch(key))]),
     }
 
 

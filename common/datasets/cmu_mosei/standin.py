@@ -155,8 +155,8 @@ def clip_arrays(
 
 def _damage(text: np.ndarray, audio: np.ndarray, numbers: Sequence[int], layout: str) -> None:
     """What official files have, in place: some -inf in audio; clips without text, in the layout multibench."""
-    numbers = np.asarray(numbers)
-    damaged, blank = numbers % DAMAGED_EVERY == DAMAGED_EVERY // 2, numbers % BLANK_EVERY == BLANK_EVERY // 2
+    clips = np.asarray(numbers)
+    damaged, blank = clips % DAMAGED_EVERY == DAMAGED_EVERY // 2, clips % BLANK_EVERY == BLANK_EVERY // 2
     steps = audio.shape[1]
     audio[damaged, 2 * steps // 5 : 3 * steps // 5, 0] = -np.inf
     if layout == "multibench":

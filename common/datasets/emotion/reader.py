@@ -126,12 +126,14 @@ def read_split(folder: Path, split: str, classes: int) -> SpokenClips:
     _check_keys(path, arrays)
     count = len(arrays["label"])
     tokens = _tokens(path, arrays, count)
-    text = np.zeros((count, tokens.shape[2], 0), np.float32) if tokens is not None else arrays["text"]
-    text_mask = arrays["text_mask"] if "text_mask" in arrays else tokens[:, 1]
-    sequences = {"text": (text, text_mask), "audio": (arrays["audio"], arrays["audio_mask"])}
-    parts = [part for name, pair in sequences.items() for part in _sequence(path, name, *pair, count)]
+    if tokens is None:
+        text, text_mask = arrays["text"], arrays["text_mask"]
+    else:
+        text, text_mask = np.zeros((count, tokens.shape[2], 0), np.float32), arrays.get("text_mask", tokens[:, 1])
+    text, text_mask = _sequence(path, "text", text, text_mask, count)
+    audio, audio_mask = _sequence(path, "audio", arrays["audio"], arrays["audio_mask"], count)
     labels = _labels(path, arrays["label"], classes)
-    return SpokenClips(path, *parts, labels, tokens)
+    return SpokenClips(path, text, text_mask, audio, audio_mask, labels, tokens)
 
 
 def _check_keys(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -29,6 +29,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,8 @@ def write_emotion(folder: str | Path, samples: int = 480, seed: int = 0) -> None
     (folder / "names.json").write_text(json.dumps(list(EMOTIONS)) + "\n", encoding="utf-8")
     first = 0
     for split, count in (("train", samples), ("valid", samples // 2), ("test", samples)):
-        np.savez(folder / f"{split}.npz", **render_clips(seed, range(first, first + count)))
+        arrays: dict[str, Any] = {**render_clips(seed, range(first, first + count))}
+        np.savez(folder / f"{split}.npz", **arrays)
         first += count
 
 
@@ -135,4 +137,4 @@ def _render_clip(signs: dict[str, np.ndarray], seed: int, number: int) -> dict[s
     start = rng.integers(0, frames - STRETCH + 1)
     audio[start : start + STRETCH] += signs["tones"][AUDIO_CUES.index(audio_cue)]
     masks = {"text_mask": np.arange(TEXT_STEPS) < words, "audio_mask": np.arange(AUDIO_STEPS) < frames}
-    return {"text": text, "audio": audio, **masks, "label": np.int64(label)}
+    return {"text": text, "audio": audio, **masks, "label": np.array(label, np.int64)}

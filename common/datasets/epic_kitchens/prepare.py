@@ -61,9 +61,10 @@ def read_annotations(path: str | Path) -> list[Row]:
 
 
 def _row(where: str, entry: Mapping[str, str]) -> Row:
-    texts = [entry[name] for name in SOURCE_COLUMNS]
+    narration, participant, video, *numbers = (entry[name] for name in SOURCE_COLUMNS)
     try:
-        return (*texts[:3], *map(int, texts[3:]))
+        start, stop, verb = map(int, numbers)
+        return narration, participant, video, start, stop, verb
     except (TypeError, ValueError) as error:
         found = ", ".join(f"{name} {entry[name]!r}" for name in SOURCE_COLUMNS[3:])
         raise UserError(f"{where}: {found[:200]}; expected whole numbers") from error

@@ -51,7 +51,7 @@ class Segment(NamedTuple):
     line: int
 
 
-class EpicKitchens(Sequence):
+class EpicKitchens:
     """The segments of a csv in its order, each as `num_frames` frames spread evenly over it.
 
     folder: holds P01/rgb_frames ...; num_classes, label: as for `read_segments`; modalities: what is read, and looked
@@ -167,6 +167,7 @@ def _rows(csv_file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[
 def _segment(where: str, columns: tuple[str, ...], row: list[str], line: int, num_classes: int) -> Segment:
     if len(row) != len(columns):
         raise UserError(f"{where}: {len(row)} columns, expected {len(columns)}: {', '.join(columns)}")
+    narration, participant, video = row[:3]
     for name, text in zip(columns[:3], row, strict=False):
         if not _NAME.fullmatch(text):
             raise UserError(f"{where}: {name} is {text[:80]!r}; expected letters, digits and _, such as P01_01_1")
@@ -175,7 +176,7 @@ def _segment(where: str, columns: tuple[str, ...], row: list[str], line: int, nu
         raise UserError(f"{where}: start_frame {start}, stop_frame {stop}; expected 1 <= start_frame <= stop_frame")
     if not 0 <= verb < num_classes:
         raise UserError(f"{where}: {columns[-1]} {verb}; expected 0..{num_classes - 1} ({num_classes} classes)")
-    return Segment(*row[:3], start, stop, verb, line)
+    return Segment(narration, participant, video, start, stop, verb, line)
 
 
 def _whole(where: str, name: str, text: str) -> int:

@@ -61,7 +61,7 @@ def oracle_accuracies() -> dict[str, float]:
 
     Exact, by enumeration: of the verbs that fit what is seen the likeliest is said, all verbs being equally frequent.
     """
-    chances = {"none": {}, "rgb": {}, "flow": {}, "both": {}}
+    chances: dict[str, dict[object, dict[str, float]]] = {"none": {}, "rgb": {}, "flow": {}, "both": {}}
     for verb, (paints, motions) in LOOKS.items():
         for paint, motion in product(paints, motions):
             chance = 1 / len(LOOKS) / len(paints) / len(motions)

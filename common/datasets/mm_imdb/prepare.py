@@ -24,7 +24,7 @@ from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -56,7 +56,7 @@ class Film(NamedTuple):
 def read_split(path: Path) -> dict[str, list[str]]:
     """Ids of "train", "dev" and "test". Raises UserError for a missing or malformed file and an id in two places."""
     content = _read_json(path, "the release's split.json")
-    lists = [content.get(name) if isinstance(content, dict) else None for name in SPLITS]
+    lists: list[Any] = [content.get(name) if isinstance(content, dict) else None for name in SPLITS]
     if not all(isinstance(ids, list) and ids for ids in lists):
         raise UserError(f'{path}: expected {{"train": [id, ...], "dev": [...], "test": [...]}}, each with films')
     split = {name: [str(imdb_id) for imdb_id in ids] for name, ids in zip(SPLITS, lists, strict=True)}
@@ -71,7 +71,9 @@ def read_film(folder: Path, imdb_id: str) -> Film:
     """Read <folder>/<id>.json. Raises UserError if it or the poster is missing, or plot or genres are."""
     path, poster = folder / f"{imdb_id}.json", folder / f"{imdb_id}.jpeg"
     content = _read_json(path, "a film of the raw release")
-    plots, genres = (content.get(key) if isinstance(content, dict) else None for key in ("plot", "genres"))
+    given: dict[str, Any] = content if isinstance(content, dict) else {}
+    plots: Any = given.get("plot")
+    genres: Any = given.get("genres")
     plots = [plots] if isinstance(plots, str) else plots
     for key, value in (("plot", plots), ("genres", genres)):
         if not isinstance(value, list) or not value or not all(isinstance(part, str) for part in value):

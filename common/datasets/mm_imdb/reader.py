@@ -94,7 +94,7 @@ class MMIMDB(Dataset):
         with open_file(self.path) as file:
             for name in DATASETS:
                 for _, block in blocks(file[name], self.path, self.start, self.stop):
-                    digest.update(np.ascontiguousarray(block, "<f4"))
+                    digest.update(np.ascontiguousarray(block, "<f4").data)
         return digest.hexdigest()
 
     def _own_file(self) -> h5py.File:
@@ -164,24 +164,24 @@ def split_sizes(file: h5py.File, path: Path, sizes: tuple[int, int, int] | None 
     attribute "split", as Fuel writes it; the published 15552, 2608, 7799.
     Raises UserError where they do not add up to the file's rows.
     """
-    source = "--sizes"
-    if sizes is None:
-        sizes, source = _stored_sizes(file)
+    found, source = _stored_sizes(file) if sizes is None else (sizes, "--sizes")
     rows = file["features"].shape[0]
-    if len(sizes) != 3 or min(sizes) < 1 or sum(sizes) != rows:
+    if len(found) != 3 or min(found) < 1 or sum(found) != rows:
         raise UserError(
-            f"{path}: {rows} rows, but {source} {' '.join(map(str, sizes))} make {sum(sizes)}; expected rows of train, "
+            f"{path}: {rows} rows, but {source} {' '.join(map(str, found))} make {sum(found)}; expected rows of train, "
             "valid and test that add up. Give them with --sizes TRAIN VALID TEST"
         )
-    return tuple(sizes)
+    train, valid, test = found
+    return train, valid, test
 
 
 def _stored_sizes(file: h5py.File) -> tuple[tuple[int, ...], str]:
     if "sizes" in file.attrs:
         return tuple(int(size) for size in np.ravel(file.attrs["sizes"])), "the file's attribute sizes"
     ranges = _fuel_ranges(file.attrs.get("split"))
-    parts = [ranges.get("train"), ranges.get("dev", ranges.get("valid")), ranges.get("test")]
-    if None not in parts and [part[0] for part in parts] == [0, parts[0][1], parts[1][1]]:
+    found = [ranges.get("train"), ranges.get("dev", ranges.get("valid")), ranges.get("test")]
+    parts = [part for part in found if part is not None]
+    if len(parts) == 3 and [start for start, _ in parts] == [0, parts[0][1], parts[1][1]]:
         return tuple(stop - start for start, stop in parts), "the file's attribute split"
     return PUBLISHED_SIZES, "the published sizes"
 

@@ -43,16 +43,16 @@ def verify_mm_imdb(path: Path, sizes: tuple[int, int, int] | None = None) -> int
     """
     path = locate(path)
     with open_file(path) as file:
-        problems = layout_problems(file, path)
+        problems, rows = layout_problems(file, path), None
         if not problems:
             try:
-                sizes = split_sizes(file, path, sizes)
+                rows = split_sizes(file, path, sizes)
             except UserError as error:
                 problems.append(str(error))
         print(f"{path}: {', '.join(_form(file, name) for name in DATASETS)}{' (stand-in)' * is_standin(path.parent)}")
-        if not problems:
+        if rows is not None:
             for split in SPLITS:
-                problems += _verify_split(file, path, split, *split_rows(sizes, split))
+                problems += _verify_split(file, path, split, *split_rows(rows, split))
         problems += _repeated_films(file, path)
     print("\n".join(problems), end="\n" if problems else "")
     return len(problems)

@@ -96,7 +96,7 @@ class NYUDv2(Sequence):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:  # type: ignore[override]  # no slices
         return read_sample(self.folder, self.entries[index], self.num_classes)
 
     def fingerprint(self) -> str:

@@ -144,8 +144,8 @@ def _texture(room: Room, hit: Hit) -> np.ndarray:
     tile = rng.standard_normal((64, 64)).astype(np.float32)
     texture = np.ones(hit.surface.shape)
     for grain, contrast in ((0.5, 0.06), (0.12, 0.04), (0.03, 0.03)):
-        grid = [((axis / grain + 17 * hit.surface) % 64).astype(np.float32) for axis in (hit.across, hit.along)]
-        texture += contrast * cv2.remap(tile, *grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        x, y = (((axis / grain + 17 * hit.surface) % 64).astype(np.float32) for axis in (hit.across, hit.along))
+        texture += contrast * cv2.remap(tile, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     period = rng.uniform([0.15, 0.15, 0.3], [0.45, 0.3, 0.6])[hit.surface]
     contrast = rng.uniform([0.0, 0.04, 0.0], [0.05, 0.10, 0.02])[hit.surface]
     return texture + contrast * np.sign(np.sin(2 * np.pi * hit.across / period))

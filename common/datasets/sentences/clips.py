@@ -53,7 +53,7 @@ def draw_signs(seed: int, largest: int, widths: tuple[int, int]) -> Signs:
         fillers=WORD_SCALE * rng.standard_normal((FILLERS, TEXT_WIDTH)),
         markers=WORD_SCALE * rng.standard_normal((MARKERS, TEXT_WIDTH)) + MARK * mark,
         cues=words + VALENCE * levels[:, None, None] * valence,
-        shifts=tuple(_shift(width, rng) for width in widths),
+        shifts=(_shift(widths[0], rng), _shift(widths[1], rng)),
     )
 
 
@@ -73,15 +73,16 @@ def render_clip(
     """
     spoken = rng.uniform(SHORTEST, 1)
     counts = [max(1, round(spoken * length)) for length in lengths]
-    text = _words(signs, plan, rng, counts[0], lengths[0])
-    sequences = [_pad(text, lengths[0], zeros_first)]
+    words = _words(signs, plan, rng, counts[0], lengths[0])
+    sequences = []
     for part, shift, count, length in zip(plan.parts[1:], signs.shifts, counts[1:], lengths[1:], strict=True):
         sequence = NOISE * rng.standard_normal((count, len(shift)))
         stretch = min(count, max(1, round(CUE_SHARE * length)))
         start = rng.integers(0, count - stretch + 1)
         sequence[start : start + stretch] += part / THIRDS * shift
         sequences.append(_pad(sequence, length, zeros_first))
-    return tuple(sequences)
+    audio, vision = sequences
+    return _pad(words, lengths[0], zeros_first), audio, vision
 
 
 def _words(signs: Signs, plan: ClipPlan, rng: np.random.Generator, count: int, length: int) -> np.ndarray:

@@ -38,8 +38,10 @@ def i3d_state(stream: str, narrow: int = NARROW, seed: int = 0) -> dict[str, Ten
         elif isinstance(module, nn.BatchNorm3d):
             nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
             nn.init.normal_(module.bias, 0.0, 0.1, generator=generator)
-    nn.init.normal_(model.logits.conv3d.weight, 0.0, 0.01, generator=generator)
-    nn.init.zeros_(model.logits.conv3d.bias)
+    head = model.logits.conv3d
+    nn.init.normal_(head.weight, 0.0, 0.01, generator=generator)
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)
     calibrate(model, calibration_clips(stream, seed))
     return model.state_dict()
 

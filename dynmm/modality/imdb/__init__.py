@@ -1,0 +1,1 @@
+"""MM-IMDB in DynMM: data, networks, scores, files and flags."""

@@ -1,0 +1,1 @@
+"""From run folders and records to verdicts, tables and pages: runs -> selection -> verdicts -> comparison -> layout."""
