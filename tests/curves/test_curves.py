@@ -26,10 +26,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.curve_recording import differences
-from tests.support.curve_runs import RUNS, XNORM
+from tests.support.curve_runs import CEN, RUNS, XNORM
 
 FOLDER = Path(__file__).parent
-RTOL = dict.fromkeys(RUNS, 1e-3) | {XNORM: 5e-3}  # I3Ds of one channel make 8e-4 of other vector instructions' rounding
+# Batch norms over a handful of values pass rounding on enlarged: 1.5e-3 was seen between AVX512 and AVX2.
+RTOL = dict.fromkeys(RUNS, 1e-3) | {CEN: 5e-3, XNORM: 5e-3}
 
 
 @pytest.mark.parametrize(("script", "name"), [(script, name) for script, names in RUNS.items() for name in names])
