@@ -51,7 +51,7 @@ RUNS: dict[str, dict[str, str]] = {
         "--optim-dec adam --mom-enc 0.8 --wd-enc 0.01 --wd-dec 0.02 --lamda 0.001 --random-seed 7",
     },
     XNORM: {
-        "rgb": "--fusion rgb --learning_rate 1e-3 --seed 0",
+        "rgb": "--fusion rgb --learning_rate 2e-4 --seed 2",
         "late": "--fusion late --learning_rate 2e-4 --seed 1",
         "misa": "--fusion misa --learning_rate 1e-2 --seed 0",
         "mult": "--fusion mult --learning_rate 1e-2 --seed 5",
