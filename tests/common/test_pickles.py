@@ -153,7 +153,7 @@ def test_byte_strings_of_python_2_become_text_and_its_arrays_numbers(path):
         (builtins.getattr, r"(builtins|__builtin__)\.getattr"),
         (np.load, r"numpy\.load"),
         (codecs.lookup, r"_codecs\.lookup"),
-        (Custom, r"test_pickles\.Custom"),
+        (Custom, r"tests\.common\.test_pickles\.Custom"),
     ],
 )
 def test_any_other_object_is_named_and_not_looked_up(path, function, name, protocol):
