@@ -72,4 +72,5 @@ def settings_of(module: str, flags: Sequence[str]) -> dict[str, Any]:
     if hasattr(script, "__path__"):
         script = import_module(f"{module}.main")
     (reader,) = (name for name in vars(script) if name.startswith("read_") and name.endswith("flags"))
-    return dict(getattr(script, reader)(list(flags)).recorded())
+    recorded = getattr(script, reader)(list(flags)).recorded()
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in recorded.items()}
