@@ -20,7 +20,8 @@ ROWS = [pytest.param(name, row, id=f"{name}-{row.id}") for name, paper in PAPERS
 # the name of the data set, which is compared by itself.
 OURS = """gpu run_dir resume channels_last compile max_steps overwrite row quirk quirks weights_are_published"""
 FREE = {
-    "cen": """dataset train_dir val_dir train_list val_list num_workers name evaluate random_seed ckpt print_network print_loss
+    "cen": """dataset train_dir val_dir train_list val_list num_workers name evaluate random_seed ckpt print_network
+        print_loss
         save_image imagenet val_batch_size""",
     "dynmm": """n_runs eval_only measure data_path log_dir seed sizes expert1 expert2 real_gating""",
     "ucrn": """f local_rank ddp vonly aonly lonly dataset data_path batch_chunk base_lr max_lr step_up lr_stepper
