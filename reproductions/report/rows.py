@@ -66,10 +66,11 @@ def settings_of(module: str, flags: Sequence[str]) -> dict[str, Any]:
     """What run.json would record as "args" for `python -m MODULE FLAGS`: published defaults where a flag is not given.
 
     The script's module (for a package, its main) imports the one function that reads its flags, read_flags or
-    read_..._flags. flags: a tuple, as its result is kept.
+    read_..._flags. flags: a tuple, as its result is kept. Lists are lists, as in JSON.
     """
     script = import_module(module)
     if hasattr(script, "__path__"):
         script = import_module(f"{module}.main")
     (reader,) = (name for name in vars(script) if name.startswith("read_") and name.endswith("flags"))
-    return dict(getattr(script, reader)(list(flags)).recorded())
+    recorded = getattr(script, reader)(list(flags)).recorded()
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in recorded.items()}
