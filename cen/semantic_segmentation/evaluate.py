@@ -1,7 +1,7 @@
 """Evaluation: every image's logits, enlarged as published, against its mask; scores of streams and ensemble."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -28,9 +28,8 @@ class Validation:
         return self.outputs["ens"].miou
 
     def metrics(self) -> dict[str, Any]:
-        """For the run's record: the ensemble's three scores, each stream's mIoU and weight."""
-        ensemble = self.outputs["ens"]
-        found = {"pixel_acc": ensemble.pixel_acc, "mean_acc": ensemble.mean_acc, "miou": ensemble.miou}
+        """For the run's record: the ensemble's scores, each stream's mIoU and weight."""
+        found = asdict(self.outputs["ens"])
         for name, weight in zip(self.outputs, self.weights, strict=False):
             found |= {f"miou_{name}": self.outputs[name].miou, f"weight_{name}": weight}
         return found

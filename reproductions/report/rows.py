@@ -66,7 +66,7 @@ def settings_of(module: str, flags: Sequence[str]) -> dict[str, Any]:
     """What run.json would record as "args" for `python -m MODULE FLAGS`: published defaults where a flag is not given.
 
     The script's module (for a package, its main) imports the one function that reads its flags, read_flags or
-    read_..._flags. flags: a tuple, as its result is kept.
+    read_..._flags. flags: a tuple, as its result is kept. Lists are lists, as in JSON.
     """
     script = import_module(module)
     if hasattr(script, "__path__"):

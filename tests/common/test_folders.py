@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,11 +31,8 @@ def run(args):
     args.folder.mkdir()
     (args.folder / "toys.txt").write_text(f"{args.dataset} {args.colour} {args.seed}")
 '''
-STEPS = {
-    "standin": {"cmu_mosei", "cmu_mosi", "emotion", "epic_kitchens", "mm_imdb", "nyudv2"},
-    "verify": {"cmu_mosei", "cmu_mosi", "emotion", "epic_kitchens", "mm_imdb", "nyudv2"},
-    "prepare": {"cmu_mosei", "epic_kitchens", "mm_imdb"},
-}
+FOLDERS = Path(common.datasets.__file__).parent
+STEPS = {step: {file.parent.name for file in FOLDERS.glob(f"*/{step}.py")} for step in ("standin", "verify", "prepare")}
 
 
 @pytest.fixture
