@@ -105,21 +105,29 @@ def watched_steps(shake: float = 0.0) -> Iterator[Steps]:
         handle.remove()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with one thread inside the block.
+
+    With another number sums round otherwise, already in the stand-ins' weights, and CEN's max pooling over walls of
+    one colour, whose values are equal but for rounding, passes its gradients to other places.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def record(main: Callable[[list[str]], None], argv: list[str], run_dir: Path, shake: float = 0.0) -> Curve:
     """Run a script with `argv`, which writes to `run_dir`; returns its curve.
 
     steps: see `Steps`; metrics: the lines of metrics.jsonl; best, last: the numbers at the top level of the
     checkpoints; best_to_last: distance of their weights. Figures stay empty: drawing takes most of a small run's time.
-    The run has one thread: with another number sums round otherwise, and CEN's max pooling over walls of one colour,
-    whose values are equal but for rounding, passes its gradients to other places.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with watched_steps(shake) as steps, patch.object(Figure, "draw", lambda *_: None):
-            main(argv)
-    finally:
-        torch.set_num_threads(threads)
+    with watched_steps(shake) as steps, patch.object(Figure, "draw", lambda *_: None):
+        main(argv)
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     best, last = (torch.load(run_dir / "checkpoints" / f"{name}.pt", weights_only=True) for name in ("best", "last"))
     curve = {

@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 
 from common.standins.__main__ import main as write_standin
-from tests.support.curve_recording import Curve, record
+from tests.support.curve_recording import Curve, one_thread, record
 
 UCRN = "ucrn.main"
 CEN = "cen.semantic_segmentation.main"
@@ -94,15 +94,19 @@ class Curves:
         if (script, name) not in self.made:
             for needed in NEEDS.get(script, []):
                 self(*needed)
-            flags = f"{COMMON[script]} {RUNS[script][name]}"
-            for standin in [standin for standin in STANDINS if f"FOLDER/{standin}" in flags]:
-                if not (self.folder / standin).exists():
-                    write_standin(self.words(STANDINS[standin]))
-            run_dir = self.folder / "runs" / script / name
-            argv = [*self.words(flags), "--gpu", "-1", "--run-dir", str(run_dir)]
-            main = importlib.import_module(script).main
-            self.made[script, name] = record(main, argv, run_dir, self.shake)
+            with one_thread():
+                self.made[script, name] = self.run(script, name)
         return self.made[script, name]
+
+    def run(self, script: str, name: str) -> Curve:
+        """Write the stand-ins that are not there yet, and run the script."""
+        flags = f"{COMMON[script]} {RUNS[script][name]}"
+        for standin in [standin for standin in STANDINS if f"FOLDER/{standin}" in flags]:
+            if not (self.folder / standin).exists():
+                write_standin(self.words(STANDINS[standin]))
+        run_dir = self.folder / "runs" / script / name
+        argv = [*self.words(flags), "--gpu", "-1", "--run-dir", str(run_dir)]
+        return record(importlib.import_module(script).main, argv, run_dir, self.shake)
 
     def words(self, line: str) -> list[str]:
         """A command line as a list, FOLDER filled in."""
