@@ -153,3 +153,8 @@ def test_bare_weights_start_a_run_of_their_own(data, whole, tmp_path):
     for name, value in checkpoint(tmp_path / "run")["model"].items():
         assert torch.equal(value, checkpoint(whole)["model"][name])
     assert facts(tmp_path / "run")["checkpoint"]["ours"] is False
+
+
+def test_schedule_is_put_back_before_the_optimizer_whose_rates_it_may_set(whole):
+    """Parts are put back in the order in which they were saved (tests/common/test_train_state.py)."""
+    assert list(checkpoint(whole)["ours"])[:3] == ["epoch", "schedule", "optimizer"]

@@ -93,3 +93,8 @@ def test_resume_with_other_flags_is_refused(inputs, tmp_path, monkeypatch):
     run_killed_at(monkeypatch, 3, argv)
     with pytest.raises(UserError, match=r"--resume auto with --learning-rate 0\.5, but the run there had 0\.001"):
         main([*argv, "--resume", "auto", "--learning_rate", "0.5"])
+
+
+def test_schedule_is_put_back_before_the_optimizer_whose_rates_it_may_set(whole):
+    """Parts are put back in the order in which they were saved (tests/common/test_train_state.py)."""
+    assert list(checkpoint(whole / "misa")["ours"])[:3] == ["epoch", "schedule", "optimizer"]

@@ -73,6 +73,11 @@ def test_killed_run_ends_like_an_uninterrupted_one(spoken, finished, tmp_path, m
     assert_same_run(finished / "xnorm", tmp_path / "run")
 
 
+def test_schedule_is_put_back_before_the_optimizer_whose_rates_it_may_set(finished):
+    """Parts are put back in the order in which they were saved (tests/common/test_train_state.py)."""
+    assert list(checkpoint(finished / "xnorm")["ours"])[:3] == ["epoch", "schedule", "optimizer"]
+
+
 def test_two_processes_score_every_clip_once(spoken, tmp_path):
     argv = command(spoken, tmp_path / "two", "xnorm", "--dropout", "0")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
