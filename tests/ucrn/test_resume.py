@@ -155,6 +155,7 @@ def test_bare_weights_start_a_run_of_their_own(data, whole, tmp_path):
     assert facts(tmp_path / "run")["checkpoint"]["ours"] is False
 
 
-def test_schedule_is_put_back_before_the_optimizer_whose_rates_it_may_set(whole):
+def test_checkpoint_keeps_every_part_and_the_schedule_before_the_optimizer_whose_rates_it_may_set(whole):
     """Parts are put back in the order in which they were saved (tests/common/test_train_state.py)."""
-    assert list(checkpoint(whole)["ours"])[:3] == ["epoch", "schedule", "optimizer"]
+    parts = ["schedule", "optimizer", "scaler", "by_test", "by_valid"]
+    assert list(checkpoint(whole)["ours"]) == ["epoch", *parts, "random"]
