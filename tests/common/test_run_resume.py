@@ -192,6 +192,16 @@ def test_changed_flag_is_named_with_both_values(make_run, interrupted):
         make_run(interrupted, resume="auto", max_steps=3)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("precision", "bf16"), ("channels_last", True), ("compile", True), ("weights_are_published", True)],
+)
+def test_flag_that_changes_numbers_or_what_is_said_of_them_may_not_differ(make_run, interrupted, name, value):
+    flag = name.replace("_", "-")
+    with pytest.raises(UserError, match=f"--resume auto with --{flag} {value}, but the run there had"):
+        make_run(interrupted, resume="auto", **{name: value})
+
+
 def test_changed_flag_of_a_finished_run_is_not_passed_over(make_run, folder):
     with make_run(folder):
         pass

@@ -119,6 +119,15 @@ def test_scaler_without_fp16_changes_nothing(precision):
     assert scaler.state_dict() == {}
 
 
+@pytest.mark.parametrize(("precision", "asked"), [("fp32", False), ("bf16", False), ("fp16", True)])
+def test_scaler_is_asked_for_with_fp16_alone(precision, asked, monkeypatch):
+    """Without a CUDA device torch switches every scaler off, so what it is asked for is looked at."""
+    found = []
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda **options: found.append(options))
+    grad_scaler(precision)
+    assert found == [{"enabled": asked}]
+
+
 @pytest.mark.gpu
 def test_fp16_steps_like_fp32_and_skips_an_overflow():
     model, plain = small_net().cuda(), small_net().cuda()

@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 from common.errors import UserError
+from common.flags import RunSettings
 from dynmm.modality import flags
 from tests.support.dynmm_runs import SCRIPTS, settings
 
@@ -163,3 +164,8 @@ def test_record_has_the_flags_of_a_gate_also_where_there_is_none(name):
     else:
         assert gate == {"reg": 0.0, "freeze": False, "infer_mode": 0, "real_gating": "never"}
         assert not any(hasattr(found, flag) for flag in gate)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_may_differ_on_resume_changes_no_number(name):
+    assert settings(name).FREE == RunSettings.FREE

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
+from common.flags import RunSettings
 from ucrn.flags import QUIRKS, Settings, parser, read_flags
 from ucrn.model import UCRN
 
@@ -247,3 +248,7 @@ def test_list_quirks_prints_all_and_ends(capsys):
     printed = capsys.readouterr().out
     for quirk in QUIRKS:
         assert f"{quirk.name}={quirk.choices[0]} (default) | {quirk.choices[1]}\n    {quirk.effect}\n" in printed
+
+
+def test_what_may_differ_on_resume_changes_no_number():
+    assert Settings.FREE == RunSettings.FREE

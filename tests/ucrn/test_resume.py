@@ -153,3 +153,9 @@ def test_bare_weights_start_a_run_of_their_own(data, whole, tmp_path):
     for name, value in checkpoint(tmp_path / "run")["model"].items():
         assert torch.equal(value, checkpoint(whole)["model"][name])
     assert facts(tmp_path / "run")["checkpoint"]["ours"] is False
+
+
+def test_checkpoint_keeps_every_part_and_the_schedule_before_the_optimizer_whose_rates_it_may_set(whole):
+    """Parts are put back in the order in which they were saved (tests/common/test_train_state.py)."""
+    parts = ["schedule", "optimizer", "scaler", "by_test", "by_valid"]
+    assert list(checkpoint(whole)["ours"]) == ["epoch", *parts, "random"]

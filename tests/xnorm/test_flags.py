@@ -5,7 +5,9 @@ from dataclasses import fields
 import pytest
 
 from common.errors import UserError
+from common.flags import RunSettings
 from tests.support.xnorm_runs import settings_of
+from xnorm.emotion.flags import Settings as EmotionSettings
 from xnorm.flags import QUIRKS, Settings, parser, read_flags
 from xnorm.models import METHODS, build_model
 
@@ -151,3 +153,8 @@ def test_what_is_refused(flags, message):
 def test_classes_are_the_verbs_where_there_are_eight():
     assert settings_of("rgb").class_names == ["take", "put", "wash", "open", "close", "insert", "turn-on", "cut"]
     assert settings_of("rgb", "--num_classes", "3").class_names == ["0", "1", "2"]
+
+
+def test_what_may_differ_on_resume_changes_no_number():
+    assert {"num_workers", "cache"} == Settings.FREE - RunSettings.FREE
+    assert EmotionSettings.FREE == RunSettings.FREE

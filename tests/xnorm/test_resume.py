@@ -5,9 +5,10 @@ import sys
 import time
 
 import pytest
+import torch
 
 from common.errors import UserError
-from tests.support.run_folders import checkpoint, facts
+from tests.support.run_folders import checkpoint, facts, metrics
 from tests.support.xnorm_runs import assert_same_run, command
 from xnorm import train
 from xnorm.main import main
@@ -93,3 +94,17 @@ def test_resume_with_other_flags_is_refused(inputs, tmp_path, monkeypatch):
     run_killed_at(monkeypatch, 3, argv)
     with pytest.raises(UserError, match=r"--resume auto with --learning-rate 0\.5, but the run there had 0\.001"):
         main([*argv, "--resume", "auto", "--learning_rate", "0.5"])
+
+
+def test_checkpoint_keeps_every_part_and_the_schedule_before_the_optimizer_whose_rates_it_may_set(whole):
+    """Parts are put back in the order in which they were saved (tests/common/test_train_state.py)."""
+    parts = ["schedule", "optimizer", "scaler", "best", "stopping", "estimate"]
+    assert list(checkpoint(whole / "misa")["ours"]) == ["epoch", *parts, "random"]
+
+
+def test_early_stopping_goes_on_counting_where_it_was(inputs, whole, tmp_path):
+    state = checkpoint(whole / "misa", "previous.pt")
+    state["ours"]["stopping"]["waited"] = 5
+    torch.save(state, tmp_path / "waited.pt")
+    main(command(inputs, tmp_path / "run", "misa", "--patience", "5", "--resume", str(tmp_path / "waited.pt")))
+    assert metrics(tmp_path / "run", "train") == []

@@ -2,9 +2,10 @@
 
 import pytest
 
-from cen.semantic_segmentation.flags import QUIRKS, parser
+from cen.semantic_segmentation.flags import QUIRKS, Settings, parser
 from cen.semantic_segmentation.transforms import Normalisation
 from common.errors import UserError
+from common.flags import RunSettings
 
 PUBLISHED = {
     "train_dir": "/data/nyud",
@@ -198,3 +199,7 @@ def test_list_quirks_prints_all_with_default_and_effect_and_ends(capsys):
     for quirk in QUIRKS:
         default, other = quirk.choices
         assert f"{quirk.name}={default} (default) | {other}\n    {quirk.effect}\n" in printed
+
+
+def test_what_may_differ_on_resume_changes_no_number():
+    assert {"num_workers", "print_loss", "print_network", "save_image"} == Settings.FREE - RunSettings.FREE

@@ -20,7 +20,7 @@ from xnorm.emotion.flags import read_flags
 from xnorm.emotion.main import main
 from xnorm.emotion.model import FUSIONS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
@@ -71,6 +71,20 @@ def test_killed_run_ends_like_an_uninterrupted_one(spoken, finished, tmp_path, m
             main(argv)
     main([*argv, "--resume", "auto"])
     assert_same_run(finished / "xnorm", tmp_path / "run")
+
+
+def test_checkpoint_keeps_every_part_and_the_schedule_before_the_optimizer_whose_rates_it_may_set(finished):
+    """Parts are put back in the order in which they were saved (tests/common/test_train_state.py)."""
+    parts = ["schedule", "optimizer", "scaler", "best", "stopping"]
+    assert list(checkpoint(finished / "xnorm")["ours"]) == ["epoch", *parts, "random"]
+
+
+def test_early_stopping_goes_on_counting_where_it_was(spoken, finished, tmp_path):
+    state = checkpoint(finished / "late", "previous.pt")
+    state["ours"]["stopping"]["waited"] = 5
+    torch.save(state, tmp_path / "waited.pt")
+    main(command(spoken, tmp_path / "run", "late", "--patience", "5", "--resume", str(tmp_path / "waited.pt")))
+    assert metrics(tmp_path / "run", "train") == []
 
 
 def test_two_processes_score_every_clip_once(spoken, tmp_path):
