@@ -20,6 +20,8 @@ def draw_curves(run: Run, selected: int) -> None:
     selected: the epoch that was tested, marked.
     """
     train, valid = run.history("train"), run.history("valid")
+    if not valid:  # gone on from a checkpoint behind which nothing was left to train
+        return
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     losses, scores = figure.subplots(1, 2)
     for axes, history, key, label in (

@@ -17,6 +17,8 @@ CURVES = {"f1_macro": "macro F1 (%)", "acc2": "accuracy of signs (%)"}
 def draw_curves(run: Run, best_epoch: int) -> None:
     """images/curves.png: loss of training and validation, and the validation set's score, over the epochs."""
     train, valid = run.history("train"), run.history("valid")
+    if not valid:  # gone on from a checkpoint behind which nothing was left to train
+        return
     score = next(name for name in CURVES if name in valid[-1])
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     losses, scores = figure.subplots(1, 2)

@@ -9,7 +9,7 @@ import pytest
 from common.errors import UserError
 from dynmm.modality import train
 from tests.support.dynmm_runs import assert_same_checkpoint, command, log_lines, run
-from tests.support.run_folders import facts
+from tests.support.run_folders import facts, finals, metrics
 
 # Flags by script; six (films) or four (clips) updates an epoch, two epochs.
 CASES = {
@@ -131,3 +131,13 @@ def test_our_checkpoint_given_by_path_goes_on_exactly_in_another_folder(inputs, 
     run("imdb_dyn", inputs, tmp_path / "two", *flags, "--resume", str(last))
     assert_same_checkpoint(whole / "imdb_dyn" / "checkpoints" / "last.pt", tmp_path / "two" / "checkpoints" / "last.pt")
     assert facts(tmp_path / "two")["checkpoint"]["ours"] is True
+
+
+def test_checkpoint_of_a_finished_run_given_by_path_is_tested(inputs, whole, tmp_path):
+    last = whole / "affect_dyn" / "checkpoints" / "last.pt"
+    run("affect_dyn", inputs, tmp_path, "--reg", "0.1", "--resume", str(last))
+    assert metrics(tmp_path, "train") == []
+    again, before = finals(tmp_path), finals(whole / "affect_dyn")
+    assert {name: again["official"][name] for name in ("acc2", "mae", "epoch")} == {
+        name: before["official"][name] for name in ("acc2", "mae", "epoch")
+    }

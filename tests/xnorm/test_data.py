@@ -284,3 +284,9 @@ def test_cache_that_cannot_be_written_is_told(folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot be written .*go on without --cache"):
         EnlargedClips(reader(folder), 32, tmp_path / "file")
+
+
+def test_blending_estimate_trains_on_shuffled_rows_and_validates_on_the_first_ones_in_their_order(small):
+    fit, held = (batches_of(small("gb", batch_size=1), part).drawn for part in ("fit", "held"))
+    assert (list(held.rows), held.shuffle) == ([0], False)
+    assert (list(fit.rows), fit.shuffle) == (list(range(1, 14)), True)

@@ -1,5 +1,8 @@
 """The two optimizers: what they hold, their first steps written out, and that every stage has new ones."""
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -178,4 +181,20 @@ def test_training_takes_new_optimizers_with_new_rates_at_every_stage(narrow, fla
         "Training Stage 0",
         "Training Stage 1",
         "Training Stage 2",
+    ]
+
+
+def test_time_of_a_stage_is_that_of_its_own_epochs(narrow, flags, run, monkeypatch):
+    minutes = itertools.count()
+    monkeypatch.setattr(train_file, "time", SimpleNamespace(monotonic=lambda: 60.0 * next(minutes)))
+    monkeypatch.setattr(train_file, "train_epoch", lambda *_: 0.0)  # each takes a minute
+    nothing = SegmentationScores(0.0, 0.0, 0.0)
+    validation = Validation({"rgb": nothing, "depth": nothing, "ens": nothing}, [0.5, 0.5])
+    monkeypatch.setattr(final, "evaluate", lambda *_: validation)
+    stages = ["--num-epoch", "2", "1", "3", "--val-every", "9"]
+    train(flags(*stages), run, narrow(), Unread(2), Unread(1), Start())
+    assert [line for line in run.printed if "time spent" in line] == [
+        "Stage 0 finished, time spent 2.000min",
+        "Stage 1 finished, time spent 1.000min",
+        "Stage 2 finished, time spent 3.000min",
     ]
