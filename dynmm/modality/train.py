@@ -81,8 +81,8 @@ def train(
         is_best = stopping.update(epoch, task.selection_score(valid), model)
         if is_best:
             run.print("Saving Best")
-        content = {"made_by": MADE_BY, "model": model.state_dict()}
-        best = {**content, "epoch": epoch, "score": stopping.best.score} if is_best else None
+        content = {"made_by": MADE_BY, "model": model.state_dict(), "epoch": epoch}
+        best = {**content, "score": stopping.best.score} if is_best else None
         run.save(epoch, {**content, "ours": {**state.state_dict(), "seconds": trained}}, best)
 
     if stopping.best.epoch is None:
