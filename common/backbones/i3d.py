@@ -22,7 +22,6 @@ Sizes = tuple[int, int, int]  # of time, height and width
 
 KINETICS_CLASSES = 400
 WINDOW = (2, 7, 7)  # of the average over the last map: 9 to 16 frames of 193 to 224 pixels a side
-STRIDE = 32  # of the stages over height and width; over time it is 8
 
 # Output channels of b0; of b1a and b1b; of b2a and b2b; of b3b.
 MIXED = {
