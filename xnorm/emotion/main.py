@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from common.cuda import launched, seed_apart, seed_everything
+from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
@@ -90,3 +91,7 @@ def introduce(settings: Settings, run: Run, model: nn.Module, data: Mapping[str,
         )
     run.print(f"emotions: {' '.join(names)}")
     run.print(f"{settings.fusion}: {sum(parameter.numel() for parameter in model.parameters())} parameters")
+
+
+if __name__ == "__main__":
+    run_main(main)
