@@ -20,7 +20,7 @@ from xnorm.emotion.flags import read_flags
 from xnorm.emotion.main import main
 from xnorm.emotion.model import FUSIONS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
