@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Main results of X-Norm: all eight methods on EPIC-KITCHENS-100 (kitchens P01, P08 and P22, 8 verbs).
+# Main results of X-Norm: every method on EPIC-KITCHENS-100 (kitchens P01, P08 and P22, 8 verbs).
 
 set -euo pipefail
 source "$(dirname "$0")/tables/xnorm.sh"

@@ -65,7 +65,7 @@ class Settings(RunSettings):
     lr: float
     optim: str  # a class of torch.optim
     num_epochs: int
-    when: int  # epochs without progress that the plateau schedule bears
+    when: int  # epochs without progress before the plateau schedule acts
     batch_chunk: int  # parts of a backward pass
     pretrain: str | None  # weights to start from
     jsd: bool  # the divergence between modalities is part of the loss

@@ -159,7 +159,7 @@ def open_split(
     """The segments of "train", "val" or "test", the ends of all of them looked for.
 
     Where the published default of --csv_root stands and is not there, csv/ beside the frames is taken.
-    Raises UserError naming what is amiss.
+    Raises UserError naming what is missing or does not fit.
     """
     beside = data_root / "csv"
     if csv_root == Path(CSV_ROOT) and not csv_root.exists() and beside.is_dir():

@@ -58,7 +58,7 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
     run = Run("xnorm", "main", settings.name, settings, device, procs, command, facts)
     if run.finished:
         return
-    start = None if run.resumed else starting_point(settings, model, run.facts)
+    start = None if run.resumed else load_start(settings, model, run.facts)
     with run:
         if not run.resumed:
             introduce(settings, run, model, splits)
@@ -81,7 +81,7 @@ def open_splits(settings: Settings) -> dict[str, EpicKitchens]:
     }
 
 
-def starting_point(settings: Settings, model: nn.Module, facts: dict[str, Any]) -> Mapping[str, Any] | None:
+def load_start(settings: Settings, model: nn.Module, facts: dict[str, Any]) -> Mapping[str, Any] | None:
     """Load the checkpoint of --resume PATH, else Kinetics; returns what training goes on from, if it is ours.
 
     facts: gets what run.json says of the files.

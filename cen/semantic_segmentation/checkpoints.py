@@ -28,7 +28,7 @@ class Start(NamedTuple):
     """Where training begins.
 
     epoch: the first one. best_val: only a higher score is a new best. ours: what a last.pt of ours holds beside the
-    published keys, where training goes on behind its epoch exactly as if it had never stopped; else None.
+    published keys, where training goes on after its epoch exactly as if it had never stopped; else None.
     """
 
     epoch: int = 0

@@ -22,7 +22,7 @@ def open_split(dataset: RGBDDataset, split: str, folder: str, list_file: str, nu
     """The samples of "train" or "val", all of their files looked for.
 
     Where `list_file` is the data set's default and is not there, FOLDER/<split>.txt is taken.
-    Raises UserError naming what is amiss.
+    Raises UserError naming what is missing or does not fit.
     """
     beside = Path(folder) / f"{split}.txt"
     if list_file == dataset.lists[split] and not Path(list_file).exists() and beside.exists():

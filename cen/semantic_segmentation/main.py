@@ -52,7 +52,7 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
     run = Run("cen", "semantic_segmentation", settings.ckpt, settings, device, procs, command, facts)
     if run.finished:
         return
-    start = Start() if run.resumed else starting_point(settings, model, run.facts)
+    start = Start() if run.resumed else load_start(settings, model, run.facts)
     with run:
         if run.resumed:
             last = run.load_last()
@@ -85,7 +85,7 @@ def open_data(
     return batches, val_batches, {"seed": settings.random_seed, "evaluate": settings.evaluate, "dataset": described}
 
 
-def starting_point(settings: Settings, model: RefineNet, facts: dict[str, Any]) -> Start:
+def load_start(settings: Settings, model: RefineNet, facts: dict[str, Any]) -> Start:
     """Load what the network starts from: the checkpoint of --resume, else ImageNet, else nothing.
 
     facts: gets what run.json says of the file.

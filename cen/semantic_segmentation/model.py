@@ -66,7 +66,7 @@ def stack_streams(streams: Sequence[Tensor]) -> Tensor:
 
 
 class Bottleneck(nn.Module):
-    """ResNet bottleneck of P streams; channels are exchanged behind its second norm.
+    """ResNet bottleneck of P streams; channels are exchanged after its second norm.
 
     x: (P * B, inplanes, H, W). Returns (P * B, 4 * planes, H / stride, W / stride), sides rounded up.
     """

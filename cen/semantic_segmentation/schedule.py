@@ -45,7 +45,7 @@ class Stages:
 
     num_epoch, lr_enc, lr_dec, val_every: see `epoch_plans`.
     start: the epoch that the plan began with, also where a run was interrupted since: validation is counted from it.
-    seconds: of training in the present stage so far.
+    seconds: of training in the current stage so far.
     """
 
     num_epoch: Sequence[int]
@@ -56,7 +56,7 @@ class Stages:
     seconds: float = 0.0
 
     def plans(self, done: int) -> Iterator[EpochPlan]:
-        """The epochs behind `done`, the last finished one."""
+        """The epochs after `done`, the last finished one."""
         plans = epoch_plans(self.num_epoch, self.lr_enc, self.lr_dec, self.val_every, self.start)
         return (plan for plan in plans if plan.epoch > done)
 

@@ -4,5 +4,5 @@ from collections.abc import Sequence
 
 
 def stream_names(inputs: Sequence[str]) -> list[str]:
-    """The inputs' names; one that is given again gets its position behind it."""
+    """The inputs' names; one that is given again has its position appended."""
     return [f"{name}{i}" if name in inputs[:i] else name for i, name in enumerate(inputs)]

@@ -22,7 +22,6 @@ Sizes = tuple[int, int, int]  # of time, height and width
 
 KINETICS_CLASSES = 400
 WINDOW = (2, 7, 7)  # of the average over the last map: 9 to 16 frames of 193 to 224 pixels a side
-STRIDE = 32  # of the stages over height and width; over time it is 8
 
 # Output channels of b0; of b1a and b1b; of b2a and b2b; of b3b.
 MIXED = {
@@ -59,7 +58,7 @@ LAST = STAGES[-1]
 
 
 def same_padding(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[int]:
-    """Zeros on both sides of each axis so that ceil(size / stride) outputs remain; the odd one stands behind.
+    """Zeros on both sides of each axis so that ceil(size / stride) outputs remain; the odd one comes last.
 
     As F.pad takes them: the last axis first, front and back.
     """
@@ -71,7 +70,7 @@ def same_padding(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[i
 
 
 def widths(narrow: int = 1) -> dict[str, int]:
-    """Channels behind each stage: 64 to 1024 in the published network."""
+    """Channels after each stage: 64 to 1024 in the published network."""
     found, width = {}, 0
     for name in STAGES:
         if name in CONVOLUTIONS:
@@ -111,7 +110,7 @@ class Unit3D(nn.Module):
 
 
 class SamePool3d(nn.Module):
-    """Max pooling behind zero 'same' padding: the zeros take part, as in the network that was trained on Kinetics."""
+    """Max pooling after zero 'same' padding: the zeros take part, as in the network that was trained on Kinetics."""
 
     def __init__(self, kernel: Sizes, stride: Sizes) -> None:
         super().__init__()
@@ -148,7 +147,7 @@ class I3D(nn.Module):
 
     in_channels: 3 (colour) or 2 (flow); dropout: before the logits.
     narrow: all inner widths are divided by it (at least 1 remains); 1 is the published network.
-    widths: channels behind each stage; width: behind the last, 1024 in the published network.
+    widths: channels after each stage; width: after the last, 1024 in the published network.
     """
 
     def __init__(
@@ -171,7 +170,7 @@ class I3D(nn.Module):
         self.head_replaced = True
 
     def run(self, x: Tensor, after: str | None = None, until: str = LAST) -> Tensor:
-        """The stages behind `after` (None: from the clip on), `until` included.
+        """The stages after `after` (None: from the clip on), `until` included.
 
         Returns (B, widths[until], T', H', W'). Raises ValueError for a name that is not in STAGES, and for stages
         that are not in this order.

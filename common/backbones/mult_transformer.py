@@ -110,7 +110,7 @@ class SinusoidalPositions(nn.Module):
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """Xavier uniform weights and no bias, drawn behind torch's own draw, as published: a seed gives its weights."""
+    """Xavier uniform weights and no bias, drawn after torch's own draw, as published: a seed gives its weights."""
     linear = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(linear.weight)
     nn.init.zeros_(linear.bias)

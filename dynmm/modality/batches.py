@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 class Split:
     """One split of a data set.
 
-    inputs: float32, one tensor a modality: (N, C), or (N, T, C) with a sample's steps in front and zeros behind.
+    inputs: float32, one tensor a modality: (N, C), or (N, T, C) with a sample's steps first and zeros after them.
     labels: (N, K). lengths: int64 (N,), steps of each sample, the same in all modalities; on the CPU, so that a
     batch's longest is known without waiting for the device; None where the inputs have no time. needs: int8 (N,), what
     a stand-in planted (0 the text decides, 1 all modalities are needed), or None. only: the place of the one modality
@@ -64,7 +64,7 @@ class Split:
     def batch(self, indices: Tensor, device: torch.device, share: slice = slice(None)) -> Batch:
         """The samples of `indices` (int64 on the CPU), of which this process takes `share`, on the device.
 
-        Sequences are cut behind the longest of all `indices`.
+        Sequences are cut after the longest of all `indices`.
         """
         own = indices[share]
         rows = own.to(self.labels.device, non_blocking=True)

@@ -71,7 +71,7 @@ def train_or_test(
     if run.finished:
         run.note("\n".join(summarise()))
         return
-    start = starting_point(settings, run, model, parts, len(data.splits["train"]))
+    start = load_start(settings, run, model, parts, len(data.splits["train"]))
     with run:
         if not run.resumed:
             introduce(run, model, data.notes)
@@ -87,7 +87,7 @@ def train_or_test(
             run.print("\n".join(summarise()))
 
 
-def starting_point(
+def load_start(
     settings: ModalitySettings, run: Run, model: nn.Module, parts: Sequence[Part], samples: int
 ) -> Mapping[str, Any] | None:
     """Load what --eval-only or --resume PATH names; what training goes on from, if it does.

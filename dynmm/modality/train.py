@@ -40,7 +40,7 @@ def train(
     """Train until early stopping or --n-epochs, then test; the model ends with the weights of its best epoch.
 
     last.pt after every epoch, best.pt whenever the validation set's score is the best so far. data: train, valid and
-    test. start: what one of our checkpoints holds, behind whose epoch training goes on exactly as if it had never
+    test. start: what one of our checkpoints holds, after whose epoch training goes on exactly as if it had never
     stopped; None for a fresh start. Raises UserError where no epoch was kept.
     """
     gating, gated = settings.gating, isinstance(model, TwoExperts)

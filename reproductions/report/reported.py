@@ -1,8 +1,9 @@
 """The numbers that a paper prints: reads and checks reproductions/reported/<paper>.yaml.
 
-The head of such a file holds paper, title, citation, sources, metrics, seeds, held_to, evaluation_flags, rows and
-tradeoffs (pairs of metrics that the report draws against each other); `numbers` holds one entry a printed number.
-reported/cen.yaml and dynmm.yaml show all of it with comments. The flags of a row stand in ../tables/<paper>.rows.
+The head of such a file holds paper, title, citation, sources, metrics, seeds, held_to, evaluation_flags, rows,
+row_defaults and tradeoffs (pairs of metrics that the report draws against each other); `numbers` holds one entry a
+printed number. reported/cen.yaml, dynmm.yaml and xnorm.yaml show all of it with comments. The flags of a row stand in
+../tables/<paper>.rows. row_defaults: {script: what its rows have}; a row that has nothing else needs no entry in rows.
 """
 
 from collections.abc import Iterable
@@ -188,32 +189,39 @@ def _margin(value: Any, where: str) -> float:
 def _rows(head: dict[str, Any], file: Path) -> tuple[dict[str, Row], dict[str, str]]:
     """{row id: row} of those with a command, and {row id: row id whose runs stand behind it}."""
     declared = read_rows(file.parent.parent / "tables" / f"{file.stem}.rows")
+    shared = head.get("row_defaults", {})
+    for module in shared:
+        _one_of(module, head["held_to"], "script in held_to", f"{file}: row_defaults")
+    aliases = {row_id: own["same_as"] for row_id, own in head["rows"].items() if _is_alias(own)}
+    for row_id in head["rows"]:
+        if row_id not in declared and row_id not in aliases:
+            raise UserError(f"{file}: row {row_id}: tables/{file.stem}.rows has no such row")
     rows: dict[str, Row] = {}
-    aliases: dict[str, str] = {}
-    for row_id, given in head["rows"].items():
+    for row_id, row in declared.items():
         where = f"{file}: row {row_id}"
-        if isinstance(given, dict) and set(given) == {"same_as"}:
-            aliases[row_id] = given["same_as"]
-            continue
+        if row_id not in head["rows"] and row.module not in shared:
+            raise UserError(f"{file}: no row {row_id}, which tables/{file.stem}.rows has")
+        own = head["rows"].get(row_id, {})
+        _require(own, (), where, ROW_KEYS + ROW_OPTIONS)
+        given = {**shared.get(row.module, {}), **own}
         _require(given, ROW_KEYS, where, ROW_OPTIONS)
-        if row_id not in declared:
-            raise UserError(f"{where}: tables/{file.stem}.rows has no such row")
-        _one_of(declared[row_id].module, head["held_to"], "script in held_to", where)
+        _one_of(row.module, head["held_to"], "script in held_to", where)
         rows[row_id] = Row(
-            declared[row_id],
+            row,
             given["dataset"],
-            held_to=(*head["held_to"][declared[row_id].module], *given.get("held_to", ())),
+            held_to=(*head["held_to"][row.module], *given.get("held_to", ())),
             samples=tuple(given.get("samples", ())),
             quirks=given.get("quirks", {}),
             components=(*given.get("components", ()), *given.get("own_components", ())),
             headline=given.get("headline"),
         )
-    for row_id in declared:
-        if row_id not in rows:
-            raise UserError(f"{file}: no row {row_id}, which tables/{file.stem}.rows has")
     for row_id, target in aliases.items():
         _one_of(target, rows, "row in same_as", f"{file}: row {row_id}")
     return rows, aliases
+
+
+def _is_alias(given: Any) -> bool:
+    return isinstance(given, dict) and set(given) == {"same_as"}
 
 
 def _entry(given: Any, where: str, metrics: dict[str, Metric]) -> Entry:

@@ -1,6 +1,6 @@
 # Sourced by table.sh: the runs of a table, printed or run, one after the other or several at a time.
 
-ROW=() SEED=() MODULE=() REST=() # of each job; REST: its flags behind --gpu, quoted
+ROW=() SEED=() MODULE=() REST=() # of each job; REST: its flags after --gpu, quoted
 declare -A STATE=()              # {"row seed": waiting, running, done, failed or left out}
 
 # add_job ROW SEED MODULE FLAG ...

@@ -133,6 +133,8 @@ def test_number_that_stands_twice_is_named(write_paper, entry):
         ({"rows": {}}, "no row full, which tables/duet.rows has"),
         ({"rows": {"full": {"dataset": "toy"}, "b": {"same_as": "other"}}}, "unknown row in same_as 'other'"),
         ({"held_to": {"solo.main": ["depth"]}}, "row full: unknown script in held_to 'duet.main'"),
+        ({"row_defaults": {"solo.main": {"dataset": "toy"}}}, "row_defaults: unknown script in held_to 'solo.main'"),
+        ({"row_defaults": {"duet.main": {"samples": [1]}}, "rows": {}}, "row full: missing dataset"),
         ({"metrics": {"acc": {"label": "acc"}}}, "metric acc: missing unit"),
     ],
 )
@@ -150,6 +152,18 @@ def test_row_has_its_flags_and_published_defaults(write_paper):
 def test_row_may_be_held_to_more_flags_than_its_script(write_paper):
     full = {"dataset": "toy", "held_to": ["gpu"]}
     assert load(write_paper(rows={"full": full})).rows["full"].protocol["gpu"] == [0]
+
+
+def test_row_that_has_nothing_of_its_own_needs_no_entry(write_paper):
+    shared = {"duet.main": {"dataset": "toy", "samples": [100, 20]}}
+    row = load(write_paper(row_defaults=shared, rows={})).rows["full"]
+    assert (row.dataset, row.samples, row.headline) == ("toy", (100, 20), None)
+
+
+def test_row_has_the_defaults_of_its_script_beside_its_own(write_paper):
+    shared = {"duet.main": {"dataset": "toy", "samples": [100, 20]}}
+    row = load(write_paper(row_defaults=shared, rows={"full": {"samples": [7], "headline": "acc"}})).rows["full"]
+    assert (row.dataset, row.samples, row.headline) == ("toy", (7,), "acc")
 
 
 def test_file_that_is_no_yaml_is_named(tmp_path):

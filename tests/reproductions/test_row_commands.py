@@ -16,20 +16,19 @@ PROTOCOLS = json.loads((Path(__file__).parent / "protocols.json").read_text())
 PAPERS = {paper.name: paper for paper in load_all()}
 ROWS = [pytest.param(name, row, id=f"{name}-{row.id}") for name, paper in PAPERS.items() for row in paper.rows.values()]
 
-# Flags that may differ between runs of one row: where things are, how they are shown, what only rounds differently, and
-# the name of the data set, which is compared by itself.
+# Flags that may differ between runs of one row: where things are, how they are shown, and what only rounds differently.
+# The data set is held to by the row itself.
 OURS = """gpu run_dir resume channels_last compile max_steps overwrite row quirk quirks weights_are_published"""
 FREE = {
-    "cen": """dataset train_dir val_dir train_list val_list num_workers name evaluate random_seed ckpt print_network
-        print_loss
-        save_image imagenet val_batch_size""",
+    "cen": """train_dir val_dir train_list val_list num_workers name evaluate random_seed ckpt print_network print_loss
+        save_image imagenet val_batch_size dataset""",
     "dynmm": """n_runs eval_only measure data_path log_dir seed sizes expert1 expert2 real_gating""",
     "ucrn": """f local_rank ddp vonly aonly lonly dataset data_path batch_chunk base_lr max_lr step_up lr_stepper
         stepper_size warm_epoch log_interval seed no_cuda name visualize vis_dir bert bert_length official_order
         robustness""",
     "xnorm": """seed csv_root data_root ckpt_path num_workers ablation i3d cache evaluate name data""",
 }
-# What the static scripts of dynmm record so that all runs have it, and a flag that only names a file.
+# What the static scripts of dynmm record so that all six record the same, and a flag that only names a file.
 WITHOUT_EFFECT = {"imdb_uni": "reg freeze infer_mode", "imdb_mm": "reg freeze infer_mode", "imdb_dyn": "data"}
 WITHOUT_EFFECT |= {"affect_uni": "reg freeze infer_mode", "affect_mm": "reg freeze infer_mode", "affect_dyn": "enc"}
 

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from common.cuda import launched, seed_apart, seed_everything
+from common.errors import run_main
 from common.processes import Processes
 from common.provenance import command_line, describe_dataset
 from common.run import Run
@@ -56,7 +57,7 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
     run = Run("xnorm", "emotion", settings.name, settings, device, procs, command, facts)
     if run.finished:
         return
-    start = None if run.resumed else starting_point(settings, model, run.facts)
+    start = None if run.resumed else load_start(settings, model, run.facts)
     with run:
         if not run.resumed:
             introduce(settings, run, model, data, names)
@@ -69,7 +70,7 @@ def train_or_test(settings: Settings, command: str, device: torch.device, procs:
             train(settings, run, model, data, names, start)
 
 
-def starting_point(settings: Settings, model: nn.Module, facts: dict[str, Any]) -> Mapping[str, Any] | None:
+def load_start(settings: Settings, model: nn.Module, facts: dict[str, Any]) -> Mapping[str, Any] | None:
     """Load the checkpoint of --resume PATH; returns what training goes on from, if it is ours.
 
     facts: gets what run.json says of the file.
@@ -90,3 +91,7 @@ def introduce(settings: Settings, run: Run, model: nn.Module, data: Mapping[str,
         )
     run.print(f"emotions: {' '.join(names)}")
     run.print(f"{settings.fusion}: {sum(parameter.numel() for parameter in model.parameters())} parameters")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -97,7 +97,7 @@ def first_steps(text: np.ndarray) -> np.ndarray:
 
 
 def to_front(values: np.ndarray, start: np.ndarray) -> Tensor:
-    """float32 (N, T, d): each clip's steps from `start` (N,) on moved to the front, zeros behind."""
+    """float32 (N, T, d): each clip's steps from `start` (N,) on moved to the front, zeros after them."""
     steps = np.arange(values.shape[1])[None] + start[:, None]
     with np.errstate(over="ignore"):  # a value beyond float32 becomes infinite, as published
         moved = np.take_along_axis(values, np.minimum(steps, values.shape[1] - 1)[..., None], 1).astype(np.float32)
@@ -144,7 +144,7 @@ def targets(labels: np.ndarray, task: str | None, data: str) -> Tensor:
 
 
 def pad(values: Tensor, steps: int) -> Tensor:
-    """The first `steps` of (N, T, d), with zeros behind where there are fewer: MultiBench's max_pad.
+    """The first `steps` of (N, T, d), with zeros after them where there are fewer: MultiBench's max_pad.
 
     None of the scripts asks for it; it is kept for a golden case of the published reader.
     """

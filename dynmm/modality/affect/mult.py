@@ -23,7 +23,7 @@ class MulT(nn.Module):
     E_ij attends from p_i to p_j under a causal mask, with positions; width of p: `width`, a multiple of `heads`.
     Called as fusion([(B, T, C_k), ...], lengths).
     padding: "official" reads the last index of the zero-padded sequence; "masked" the last true step, whose
-    result, the mask being causal, does not depend on the padding behind it.
+    result, the mask being causal, does not depend on the padding after it.
     """
 
     def __init__(

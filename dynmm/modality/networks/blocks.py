@@ -94,7 +94,7 @@ def last_step(x: Tensor, lengths: Tensor | None) -> Tensor:
 class GRU(nn.Module):
     """One GRU layer; its hidden state after the last true step: (B, T, inputs) -> (B, hidden).
 
-    The states before the end of a sequence do not depend on the padding behind it, so that nothing is packed:
+    The states before the end of a sequence do not depend on the padding after it, so that nothing is packed:
     the same numbers up to rounding, without a wait for the lengths.
     """
 
@@ -108,7 +108,7 @@ class GRU(nn.Module):
 
 
 class GRUWithLinear(GRU):
-    """GRU and a Linear behind its dropout: (B, T, inputs) -> (B, outputs)."""
+    """GRU and a Linear after its dropout: (B, T, inputs) -> (B, outputs)."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, dropout: float = 0.1) -> None:
         super().__init__(inputs, hidden, dropout)

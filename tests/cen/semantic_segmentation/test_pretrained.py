@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cen.semantic_segmentation.checkpoints import MADE_BY, Start, load_model
-from cen.semantic_segmentation.main import starting_point
+from cen.semantic_segmentation.main import load_start
 from cen.semantic_segmentation.pretrained import imagenet_name, load_imagenet, start_from_imagenet
 from common.backbones.resnet import ResNet
 from common.errors import UserError
@@ -242,7 +242,7 @@ def test_imagenet_file_of_another_depth_is_refused_and_changes_nothing(narrow, t
 @pytest.mark.parametrize(("quirk", "epoch"), [("official", 7), ("fixed", 8)])
 def test_quirk_resume_epoch_decides_whether_a_published_epoch_is_trained_again(narrow, flags, tmp_path, quirk, epoch):
     path, facts, model = published(narrow(seed=1), tmp_path / PUBLISHED_NAME), {}, narrow(seed=2)
-    start = starting_point(flags("--resume", str(path), "--quirk", f"resume_epoch={quirk}"), model, facts)
+    start = load_start(flags("--resume", str(path), "--quirk", f"resume_epoch={quirk}"), model, facts)
     assert (start.epoch, start.best_val, start.ours) == (epoch, 51.1, None)
     assert same(model, narrow(seed=1).state_dict())
     assert set(facts) == {"checkpoint"}
@@ -252,16 +252,16 @@ def test_quirk_resume_epoch_decides_whether_a_published_epoch_is_trained_again(n
 def test_our_checkpoint_keeps_its_epoch_under_either_quirk(narrow, flags, tmp_path, quirk):
     path = published(narrow(), tmp_path / "last.pt", ours={})
     args = flags("--resume", str(path), "--quirk", f"resume_epoch={quirk}")
-    assert starting_point(args, narrow(), {}).epoch == 7
+    assert load_start(args, narrow(), {}).epoch == 7
 
 
 def test_without_a_checkpoint_the_start_is_imagenet_or_at_random(narrow, flags, imagenet, tmp_path):
     torch.save(imagenet, tmp_path / "resnet.pth")
     model, facts, fresh = narrow(), {}, Start()
     given = ["--enc", "50", "--imagenet", str(tmp_path / "resnet.pth")]
-    assert starting_point(flags(*given, "--enc-pretrained", "false"), model, facts) == fresh
+    assert load_start(flags(*given, "--enc-pretrained", "false"), model, facts) == fresh
     assert facts == {}
     assert same(model, narrow().state_dict())
-    assert starting_point(flags(*given), model, facts) == fresh
+    assert load_start(flags(*given), model, facts) == fresh
     assert set(facts) == {"weights"}
     assert torch.equal(model.conv1.module.weight, imagenet["conv1.weight"])
