@@ -7,8 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from common.checkpoint import load_published
+from common.errors import UserError
 from common.processes import Processes
 from common.run import Run
+
+OTHER_VERSION = "another version of this script wrote it; start anew with --overwrite"
 
 
 class Stateful(Protocol):
@@ -44,10 +47,13 @@ class TrainState:
     def load_state_dict(self, saved: Mapping[str, Any] | None) -> None:
         """Go on exactly from what `state_dict` returned; None (a fresh start) changes nothing.
 
-        Raises KeyError for a part that the checkpoint lacks, ValueError for a list of another length.
+        Raises UserError for a part that the checkpoint lacks, ValueError for a list of another length.
         """
         if saved is None:
             return
+        missing = [name for name in ("epoch", *self.parts, "random") if name not in saved]
+        if missing:
+            raise UserError(f"the checkpoint lacks '{missing[0]}': {OTHER_VERSION}")
         self.epoch = saved["epoch"]
         for name, part in self.parts.items():
             if isinstance(part, Sequence):
@@ -70,6 +76,8 @@ def resume_or(run: Run, model: nn.Module, start: Mapping[str, Any] | None) -> Ma
     if not run.resumed:
         return start
     last = run.load_last()
+    if "ours" not in last:
+        raise UserError(f"{run.last}: holds nothing to go on from: {OTHER_VERSION}")
     load_published(model, last["model"], run.last)
     return last["ours"]
 

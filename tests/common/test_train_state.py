@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from common.errors import UserError
 from common.processes import Processes
 from common.training.selection import Best
 from common.training.state import TrainState, random_states, set_random_state
@@ -111,7 +112,7 @@ def test_list_of_another_length_is_refused():
 
 def test_part_that_the_checkpoint_lacks_is_named():
     saved = TrainState(CPU, Processes()).state_dict()
-    with pytest.raises(KeyError, match="schedule"):
+    with pytest.raises(UserError, match="lacks 'schedule': another version of this script wrote it"):
         TrainState(CPU, Processes(), schedule=Part("schedule", [])).load_state_dict(saved)
 
 
