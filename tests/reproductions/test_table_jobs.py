@@ -35,7 +35,15 @@ def start(tmp_path):
         environment = {**os.environ, "VIRTUAL_ENV": str(ROOT / ".venv"), "PATH": f"{tmp_path}:/usr/bin:/bin", **more}
         arguments = ["bash", str(ROOT / "reproductions" / name), "--runs", str(tmp_path / "runs"), *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(arguments, text=True, env=environment, cwd="/", **pipes)
+        # A shell cannot trap a signal that was ignored when it began, as Ctrl-C is where pytest runs in the background.
+        return subprocess.Popen(
+            arguments,
+            text=True,
+            env=environment,
+            cwd="/",
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            **pipes,
+        )
 
     return call
 
