@@ -17,6 +17,14 @@ def is_standin(folder: str | Path) -> bool:
     return (Path(folder) / MARKER).is_file()
 
 
+def check_request(samples: int, size: tuple[int, int], smallest: tuple[int, int]) -> None:
+    """Raises UserError for fewer than one sample, or pictures (height, width) below `smallest`."""
+    if samples < 1:
+        raise UserError(f"--samples {samples}: expected at least 1")
+    if size[0] < smallest[0] or size[1] < smallest[1]:
+        raise UserError(f"--size {size[0]} {size[1]}: expected at least {smallest[0]} {smallest[1]} (height width)")
+
+
 def prepare_folder(folder: str | Path, dataset: str) -> Path:
     """Make the folder for a stand-in of `dataset` and return it.
 

@@ -35,8 +35,7 @@ from tqdm import tqdm
 from common.datasets.epic_kitchens.reader import FIELDS, frame_name
 from common.datasets.kitchens.plan import LOOKS, SLOT, oracle_accuracies, plan_clip
 from common.datasets.kitchens.render import render_clip
-from common.errors import UserError
-from common.standins.marker import prepare_folder, write_marker
+from common.standins.marker import check_request, prepare_folder, write_marker
 
 PARTICIPANTS = ("P01", "P08", "P22")
 CLIPS_A_VIDEO = 8
@@ -61,10 +60,7 @@ def write_epic_kitchens(folder: str | Path, samples: int = 96, seed: int = 0, si
     size: (height, width) in pixels. An older stand-in in the folder is replaced.
     Raises UserError for samples below 1, a size below 32x32 and a folder that holds anything else.
     """
-    if samples < 1:
-        raise UserError(f"--samples {samples}: expected at least 1")
-    if size[0] < SMALLEST[0] or size[1] < SMALLEST[1]:
-        raise UserError(f"--size {size[0]} {size[1]}: expected at least {SMALLEST[0]} {SMALLEST[1]} (height width)")
+    check_request(samples, size, SMALLEST)
     folder = prepare_folder(folder, "epic_kitchens")
     truth = {"looks": LOOKS, "best_accuracy": oracle_accuracies()}
     write_marker(folder, "epic_kitchens", seed, samples, truth)

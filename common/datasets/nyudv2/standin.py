@@ -47,8 +47,7 @@ from common.datasets.rooms.plan import (
     WHITEBOARD,
 )
 from common.datasets.rooms.render import render_room
-from common.errors import UserError
-from common.standins.marker import prepare_folder, write_marker
+from common.standins.marker import check_request, prepare_folder, write_marker
 
 TRUTH = {
     "either": (WALL, FLOOR, CEILING),
@@ -76,10 +75,7 @@ def write_nyudv2(folder: str | Path, samples: int = 40, seed: int = 0, size: tup
     size: (height, width) in pixels. An older stand-in in the folder is replaced.
     Raises UserError for samples below 1, a size below 48x64 and a folder that holds anything else.
     """
-    if samples < 1:
-        raise UserError(f"--samples {samples}: expected at least 1")
-    if size[0] < SMALLEST[0] or size[1] < SMALLEST[1]:
-        raise UserError(f"--size {size[0]} {size[1]}: expected at least {SMALLEST[0]} {SMALLEST[1]} (height width)")
+    check_request(samples, size, SMALLEST)
     folder = prepare_folder(folder, "nyudv2")
     write_marker(folder, "nyudv2", seed, samples, {name: list(classes) for name, classes in TRUTH.items()})
     for name in ("rgb", "masks", "depth"):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from common.errors import UserError
+from tests.support.npz_files import change
 from xnorm.emotion.data import open_clips
 
 
@@ -15,15 +16,6 @@ from xnorm.emotion.data import open_clips
 def own(spoken, tmp_path):
     """A copy that a test may damage."""
     return shutil.copytree(spoken, tmp_path / "spoken")
-
-
-def change(folder, split="train", **arrays):
-    """Rewrite a split with these arrays; None takes one out."""
-    path = folder / f"{split}.npz"
-    with np.load(path) as stored:
-        content = {**stored, **arrays}
-    np.savez(path, **{name: value for name, value in content.items() if value is not None})
-    return path
 
 
 def refusal(folder):

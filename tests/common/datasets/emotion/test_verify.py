@@ -7,6 +7,7 @@ import pytest
 from common.datasets.emotion.standin import EMOTIONS, write_emotion
 from common.errors import UserError
 from common.verify.__main__ import main
+from tests.support.npz_files import change
 
 
 @pytest.fixture(scope="module")
@@ -20,15 +21,6 @@ def written(tmp_path_factory):
 def data(written, tmp_path):
     """A copy that a test may damage."""
     return shutil.copytree(written, tmp_path / "d")
-
-
-def change(folder, split="train", **arrays):
-    """Rewrite a split with these arrays; None takes one out."""
-    path = folder / f"{split}.npz"
-    with np.load(path) as stored:
-        content = {**stored, **arrays}
-    np.savez(path, **{name: value for name, value in content.items() if value is not None})
-    return path
 
 
 def verify(capsys, folder):
