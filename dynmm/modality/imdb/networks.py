@@ -127,5 +127,8 @@ class DynMMNet(TwoExperts):
         return 2 if self.branch3.training else 1
 
     def image_branch(self, image: Tensor) -> Tensor:
-        """Logits (B, 23) of the image expert."""
+        """Logits (B, 23) of the image expert.
+
+        No script calls it; it is kept for a golden case of the published network, which holds this expert.
+        """
         return self.image_head(self.image_encoder(image))
